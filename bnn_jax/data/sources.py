@@ -1,0 +1,66 @@
+"""Opens a split of a data set by name."""
+
+import os
+import pathlib
+
+from bnn_jax import errors
+from bnn_jax.data import folder
+from bnn_jax.data import source
+from bnn_jax.data import synthetic
+
+NAMES = ('synthetic', 'folder')
+
+
+def open_split(
+  name: str,
+  split: str,
+  *,
+  classes: int,
+  data_dir: str,
+  test_dir: str = '',
+  max_bad_share: float = 0.01,
+  seed: int = 0,
+  synthetic_speakers: int,
+) -> source.Source:
+  """Opens one split of a data set.
+
+  Args:
+    name: 'synthetic' (a spoken corpus made on first use) or 'folder' (an
+      unpacked Speech Commands archive).
+    split: 'training', 'validation', 'testing', or a further one of the data
+      set; the synthetic corpus has 'unseen'.
+    classes: 12 or 35.
+    data_dir: the archive's folder; for 'synthetic' the folder in which the
+      corpus is kept, where '' means `default_cache_dir()`.
+    test_dir: a canonical test archive that replaces the split 'testing'.
+    max_bad_share: the largest share of unusable clips to leave out.
+    seed: of the synthetic corpus.
+    synthetic_speakers: number of speakers of the synthetic corpus.
+
+  Raises:
+    UserError: an unknown name or split, or data that cannot be used.
+  """
+  if name not in NAMES:
+    raise errors.UserError(
+      f"There is no data source '{name}'; set data.source to one of"
+      f' {", ".join(NAMES)}.'
+    )
+  if name == 'synthetic':
+    cache_dir = os.path.expanduser(data_dir) or str(default_cache_dir())
+    corpus = synthetic.ensure_corpus(
+      cache_dir, seed=seed, speakers=synthetic_speakers
+    )
+    data_dir = str(corpus)
+  return folder.FolderSource(
+    data_dir,
+    split,
+    classes=classes,
+    test_dir=test_dir,
+    max_bad_share=max_bad_share,
+  )
+
+
+def default_cache_dir() -> pathlib.Path:
+  """Returns where made data is kept: `$XDG_CACHE_HOME` or ~/.cache."""
+  base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  return pathlib.Path(base) / 'bnn_jax'

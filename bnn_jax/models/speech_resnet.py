@@ -1,0 +1,301 @@
+"""Our network: an all-binary residual net over time.
+
+q -> thermometer -> stem -> residual blocks -> sum over time -> classifier.
+Every product has +-1 operands; what flows between the blocks is a stream of
+narrow integers, to which each block adds one normalized convolution:
+
+  bits = sign(r);  a = conv(bits);  r = activation(saturate(r + norm(a)))
+
+Shape letters: B batch, T frames, F mel bins, C channels, N classes.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from bnn_jax import errors
+from bnn_jax.nn import float_layers
+from bnn_jax.nn import integer
+from bnn_jax.nn import layers
+from bnn_jax.nn import straight_through
+
+Constructor = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """Blocks that share a shape.
+
+  Attributes:
+    channels: C of its stream.
+    blocks: how many; the first may change stride and channels.
+    kernel: taps of each convolution.
+    stride: of the first block.
+    dilation: of all its convolutions.
+    groups: channel groups of its convolutions.
+  """
+
+  channels: int
+  blocks: int
+  kernel: int = 3
+  stride: int = 1
+  dilation: int = 1
+  groups: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Stem:
+  """The first convolution, from the encoded input to the stream.
+
+  Attributes:
+    channels: C of the stream.
+    kernel: taps.
+    stride: step between its outputs.
+    groups: slices of the mel axis that are convolved apart, which keeps the
+      operands of an output, and so its overflow, few.
+  """
+
+  channels: int
+  kernel: int = 3
+  stride: int = 2
+  groups: int = 1
+
+
+class Block(nn.Module):
+  """One convolution added to the stream.
+
+  Attributes:
+    stage: its shape.
+    stride: of this block.
+    conv: constructor of the convolution.
+    norm: constructor of the normalization.
+    activation: constructor of the activation of the stream.
+    sign: constructor of the sign that makes the following bits.
+    add: sum of two streams in their format.
+  """
+
+  stage: Stage
+  stride: int
+  conv: Constructor
+  norm: Constructor
+  activation: Constructor
+  sign: Constructor
+  add: Callable[[jax.Array, jax.Array], jax.Array]
+
+  @nn.compact
+  def __call__(
+    self, stream: jax.Array, bits: jax.Array, *, train: bool, **schedule: Any
+  ) -> tuple[jax.Array, jax.Array]:
+    """Adds its convolution.
+
+    Args:
+      stream: `[B, T, C]`.
+      bits: `[B, T, C]`, the stream's signs.
+      train: see `bnn_jax.nn.layers`.
+      **schedule: `progress` and `frozen` of the training.
+
+    Returns:
+      The new stream and its bits, both `[B, T / stride, channels]`.
+    """
+    tail = _Tail(
+      self.norm, self.activation, self.sign, self.add, name='tail'
+    )
+    shortcut = _shortcut(stream, self.stride, self.stage.channels)
+    a = self.conv(
+      self.stage.channels, (self.stage.kernel,), strides=self.stride,
+      dilation=self.stage.dilation, groups=self.stage.groups, name='conv',
+    )(
+      bits,
+      following=lambda a: tail(a, shortcut, train=train, **schedule)[1],
+      progress=schedule['progress'],
+    )
+    return tail(a, shortcut, train=train, **schedule)
+
+
+class _Tail(nn.Module):
+  """From a convolution's result to the stream and its bits."""
+
+  norm: Constructor
+  activation: Constructor
+  sign: Constructor
+  add: Callable[[jax.Array, jax.Array], jax.Array]
+
+  @nn.compact
+  def __call__(self, a, shortcut, *, train, progress, frozen):
+    y = self.norm(name='norm')(a, train=train, frozen=frozen)
+    if shortcut is not None:
+      y = self.add(shortcut, y)
+    stream = self.activation(name='activation')(y, train=train)
+    bits = self.sign(name='sign')(stream, train=train, progress=progress)
+    return stream, bits
+
+
+def _shortcut(stream: jax.Array, stride: int, channels: int) -> jax.Array:
+  """The stream at every stride-th frame, with channels of zeros appended."""
+  stream = stream[:, ::stride]
+  return jnp.pad(
+    stream, ((0, 0), (0, 0), (0, channels - stream.shape[-1]))
+  )
+
+
+class SpeechResNet(nn.Module):
+  """The network.
+
+  Attributes:
+    stem: its first convolution.
+    stages: its blocks.
+    encode: constructor of the input's encoding.
+    conv: constructor of the convolutions.
+    norm: constructor of the normalizations.
+    activation: constructor of the activations of the stream.
+    sign: constructor of the signs between stream and convolutions.
+    classifier: constructor of the classifier.
+    add: sum of two streams in their format.
+  """
+
+  stem: Stem
+  stages: tuple[Stage, ...]
+  encode: Constructor
+  conv: Constructor
+  norm: Constructor
+  activation: Constructor
+  sign: Constructor
+  classifier: Constructor
+  add: Callable[[jax.Array, jax.Array], jax.Array]
+
+  @nn.compact
+  def __call__(
+    self,
+    q: jax.Array,
+    *,
+    train: bool,
+    progress: float | jax.Array = 1.0,
+    frozen: bool | jax.Array = False,
+  ) -> jax.Array:
+    """Classifies clips.
+
+    Args:
+      q: `[B, T, F]` uint8, the quantized features.
+      train: compute with parameters, otherwise with deployed integers.
+      progress: share of training done.
+      frozen: in training, use the running statistics.
+
+    Returns:
+      `[B, N]` logits.
+    """
+    schedule = {'progress': progress, 'frozen': frozen}
+    tail = _Tail(
+      self.norm, self.activation, self.sign, self.add, name='stem_tail'
+    )
+    a = self.conv(
+      self.stem.channels, (self.stem.kernel,), strides=self.stem.stride,
+      groups=self.stem.groups, name='stem',
+    )(
+      self.encode(name='encode')(q),
+      following=lambda a: tail(a, None, train=train, **schedule)[1],
+      progress=progress,
+    )
+    stream, bits = tail(a, None, train=train, **schedule)
+    for i, (stage, stride) in enumerate(_unrolled(self.stages)):
+      stream, bits = Block(
+        stage, stride, self.conv, self.norm, self.activation, self.sign,
+        self.add, name=f'block{i}',
+      )(stream, bits, train=train, **schedule)
+    return self.classifier(name='classifier')(stream, train=train)
+
+
+def _unrolled(stages: tuple[Stage, ...]) -> list[tuple[Stage, int]]:
+  """(stage, stride) of every block."""
+  return [
+    (stage, stage.stride if i == 0 else 1)
+    for stage in stages
+    for i in range(stage.blocks)
+  ]
+
+
+def _saturating_add(stream: integer.StreamFormat):
+  """Sum of two streams of a format, with the gradient of a plain sum."""
+  def add(r: jax.Array, y: jax.Array) -> jax.Array:
+    total = r + y
+    held = integer.saturate(total, stream.bits)
+    return straight_through.straight_through(held, total)
+  return add
+
+
+# Stem and stages by size.
+SIZES: dict[str, tuple[Stem, tuple[Stage, ...]]] = {
+  'S': (Stem(48, groups=4), (Stage(48, 4), Stage(64, 3, stride=2))),
+  'M': (Stem(64, groups=4), (Stage(64, 4), Stage(96, 4, stride=2))),
+  'L': (Stem(128, groups=4), (Stage(128, 5), Stage(192, 5, stride=2))),
+}
+
+
+def build(
+  size: str,
+  variant: str,
+  classes: int,
+  *,
+  accumulator: layers.Accumulators,
+  stream: integer.StreamFormat,
+  levels: int,
+  norm_variant: str,
+  weight_gradient: str,
+  activation_gradient: str,
+) -> SpeechResNet:
+  """Makes the network.
+
+  Args:
+    size: a name in `SIZES`.
+    variant: 'float' (the real-valued twin), 'binary' (exact accumulators of
+      the given width) or 'overflow' (the accumulators as given).
+    classes: N.
+    accumulator: of all convolutions, or by their paths.
+    stream: format of the residual stream.
+    levels: thermometer thresholds of each mel bin.
+    norm_variant: of `layers.ShiftBatchNorm`.
+    weight_gradient: pseudo-gradient of the weights' signs.
+    activation_gradient: pseudo-gradient of the activations' signs.
+
+  Returns:
+    The unbound module.
+
+  Raises:
+    UserError: a size or variant that does not exist.
+  """
+  if size not in SIZES:
+    raise errors.UserError(
+      f'size={size!r} does not exist; choose one of {", ".join(SIZES)}.'
+    )
+  stem, stages = SIZES[size]
+  if variant == 'float':
+    return SpeechResNet(
+      stem, stages, encode=float_layers.Scale, conv=float_layers.FloatConv,
+      norm=float_layers.BatchNorm, activation=float_layers.PReLU,
+      sign=float_layers.Identity,
+      classifier=functools.partial(float_layers.Classifier, classes),
+      add=jnp.add,
+    )
+  return SpeechResNet(
+    stem, stages,
+    encode=functools.partial(layers.Thermometer, levels),
+    conv=functools.partial(
+      layers.BinaryConv, accumulator=accumulator,
+      weight_gradient=weight_gradient,
+    ),
+    norm=functools.partial(
+      layers.ShiftBatchNorm, stream=stream, variant=norm_variant
+    ),
+    activation=functools.partial(layers.ShiftPReLU, stream=stream),
+    sign=functools.partial(
+      layers.RSign, stream=stream, gradient=activation_gradient
+    ),
+    classifier=functools.partial(
+      layers.BinaryClassifier, classes, stream=stream
+    ),
+    add=_saturating_add(stream),
+  )

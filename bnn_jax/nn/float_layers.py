@@ -1,0 +1,124 @@
+"""Real-valued counterparts of `bnn_jax.nn.layers`, called the same way.
+
+A network takes its layer constructors as fields; with these it is the float
+twin of its binarized self.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+class Scale(nn.Module):
+  """Integers of the input as real values of about unit variance.
+
+  The mean and the scale `[F]` of each mel bin live in the collection `inputs`,
+  which training fills once from a sample of its clips.
+  """
+
+  @nn.compact
+  def __call__(self, q: jax.Array) -> jax.Array:
+    """Scales `q` `[B, T, F]` to real values of the same shape."""
+    bins = q.shape[-1:]
+    mean = self.variable('inputs', 'mean', jnp.zeros, bins)
+    scale = self.variable('inputs', 'scale', jnp.ones, bins)
+    return (q.astype(jnp.float32) - mean.value) * scale.value
+
+
+class FloatConv(nn.Module):
+  """Convolution without bias; fields as of `layers.BinaryConv`."""
+
+  features: int
+  kernel_size: Sequence[int]
+  strides: int | Sequence[int] = 1
+  padding: Any = 'SAME'
+  dilation: int | Sequence[int] = 1
+  groups: int = 1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, **unused: Any) -> jax.Array:
+    """Convolves `x` `[B, *spatial, C]` to `[B, *output, features]`."""
+    del unused
+    return nn.Conv(
+      self.features, self.kernel_size, self.strides, self.padding,
+      kernel_dilation=self.dilation, feature_group_count=self.groups,
+      use_bias=False,
+    )(x)
+
+
+class BatchNorm(nn.Module):
+  """Batch normalization that can be frozen; fields as of `ShiftBatchNorm`."""
+
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+
+  @nn.compact
+  def __call__(
+    self,
+    a: jax.Array,
+    *,
+    train: bool,
+    frozen: bool | jax.Array = False,
+  ) -> jax.Array:
+    """Normalizes `a` `[..., C]`, by running statistics where frozen."""
+    channels = a.shape[-1:]
+    gamma = self.param('gamma', nn.initializers.ones, channels)
+    beta = self.param('beta', nn.initializers.zeros, channels)
+    running = self.variable(
+      'batch_stats', 'running',
+      lambda: {'mean': jnp.zeros(channels), 'var': jnp.ones(channels)},
+    )
+    mean, var = running.value['mean'], running.value['var']
+    if train:
+      axes = tuple(range(a.ndim - 1))
+      batch_mean, batch_var = jnp.mean(a, axes), jnp.var(a, axes)
+      if not self.is_initializing():
+        keep = jnp.where(frozen, 1.0, self.momentum)
+        running.value = {
+          'mean': keep * mean + (1 - keep) * jax.lax.stop_gradient(batch_mean),
+          'var': keep * var + (1 - keep) * jax.lax.stop_gradient(batch_var),
+        }
+      mean = jnp.where(frozen, mean, batch_mean)
+      var = jnp.where(frozen, var, batch_var)
+    return (a - mean) * jax.lax.rsqrt(var + self.epsilon) * gamma + beta
+
+
+class PReLU(nn.Module):
+  """PReLU with a learned slope for each channel."""
+
+  @nn.compact
+  def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
+    """Activates `y` `[..., C]`."""
+    del train
+    slope = self.param('slope', nn.initializers.constant(0.25), y.shape[-1:])
+    return jnp.where(y >= 0, y, y * slope)
+
+
+class Identity(nn.Module):
+  """Stands where a binarized network has a sign."""
+
+  @nn.compact
+  def __call__(self, r: jax.Array, **unused: Any) -> jax.Array:
+    """Returns `r`."""
+    del unused
+    return r
+
+
+class Classifier(nn.Module):
+  """Mean over positions and a dense layer.
+
+  Attributes:
+    classes: N.
+  """
+
+  classes: int
+
+  @nn.compact
+  def __call__(self, r: jax.Array, *, train: bool) -> jax.Array:
+    """Classifies `r` `[B, *spatial, C]` to logits `[B, N]`."""
+    del train
+    pooled = jnp.mean(r, axis=tuple(range(1, r.ndim - 1)))
+    return nn.Dense(self.classes)(pooled)

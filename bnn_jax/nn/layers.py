@@ -1,0 +1,500 @@
+"""Layers of a binarized network, as pure-functional Flax modules.
+
+A layer with `deployed_constants` runs in one of two ways. In training it
+computes with its parameters and batch statistics, but on the very integers of
+the deployed network, with straight-through derivatives. In evaluation it reads
+the integers of the variable collection `deployed` and nothing else; they are
+made by `bnn_jax.nn.deployment`.
+
+Observations leave through `sow`, only where the caller makes the collection
+mutable: `sums` (exact sums as a share of the register's range, differentiable)
+and `telemetry` (counts of overflow).
+
+Shape letters: B batch, T frames, F mel bins, C channels, N outputs.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import binarize
+from bnn_jax.nn import constants
+from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import integer
+from bnn_jax.nn import straight_through
+
+# Name of every latent weight: the real value whose sign is the weight.
+LATENT = 'latent'
+
+# Integer logits that one unit of a classifier's bias parameter stands for.
+BIAS_UNIT = 1024
+
+Accumulators = accumulator_lib.Accumulator | accumulator_lib.LayerAccumulators
+
+
+def latent_init(key, shape, dtype=jnp.float32):
+  """Uniform in [-0.1, 0.1], `shape`."""
+  return jax.random.uniform(key, shape, dtype, -0.1, 0.1)
+
+
+def _deployed(layer: nn.Module, name: str, shape: tuple[int, ...]):
+  """An integer array of the collection `deployed`."""
+  return layer.variable('deployed', name, jnp.zeros, shape, jnp.int32).value
+
+
+def _observe(
+  layer: nn.Module,
+  accumulation: accumulator_lib.Accumulation,
+  accumulator: accumulator_lib.Accumulator,
+  odd_words: int,
+  following: Callable[[jax.Array], jax.Array] | None,
+) -> None:
+  """Sows the exact sums and the counts of one accumulation."""
+  if layer.is_initializing():
+    return
+  if layer.is_mutable_collection('sums'):
+    relative = accumulator_lib.relative_sum(
+      accumulation.exact, accumulator, odd_words
+    )
+    layer.sow('sums', 'relative', relative)
+  if accumulation.telemetry is not None:
+    counts = accumulation.telemetry._asdict()
+    if following is not None:
+      flips = following(accumulation.result) != following(accumulation.exact)
+      axes = tuple(range(1, flips.ndim))
+      counts['decision_flip'] = jnp.sum(flips.astype(jnp.int32), axes)
+    layer.sow('telemetry', 'counts', counts)
+
+
+class BinaryConv(nn.Module):
+  """Convolution of +-1 inputs with +-1 weights through a narrow accumulator.
+
+  Attributes:
+    features: N, output channels.
+    kernel_size: one size for each spatial axis; () makes a dense layer.
+    strides: one for all axes, or one each.
+    padding: 'SAME', 'VALID' or (before, after) pairs; filled with -1.
+    dilation: one for all axes, or one each.
+    groups: channel groups; the number of input channels makes it depthwise.
+    accumulator: the register, for all layers or by the layer's path.
+    weight_gradient: pseudo-gradient of the weights' sign.
+  """
+
+  features: int
+  kernel_size: Sequence[int]
+  strides: int | Sequence[int] = 1
+  padding: geometry_lib.Padding = 'SAME'
+  dilation: int | Sequence[int] = 1
+  groups: int = 1
+  accumulator: Accumulators = accumulator_lib.Accumulator()
+  weight_gradient: str = 'hard_tanh'
+
+  @nn.compact
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    following: Callable[[jax.Array], jax.Array] | None = None,
+    progress: float | jax.Array = 1.0,
+  ) -> jax.Array:
+    """Convolves.
+
+    Args:
+      x: `[B, *spatial, C]` of +-1.
+      following: gives the bits that the following threshold makes of a
+        result; counts the decisions that overflow changed.
+      progress: share of training done.
+
+    Returns:
+      `[B, *output, N]` float32 integers.
+    """
+    shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
+    latent = self.param(LATENT, latent_init, shape)
+    w = binarize.sign(latent, self.weight_gradient, progress)
+    accumulator = self.accumulator.at('/'.join(self.path))
+    counting = self.is_mutable_collection('telemetry')
+    accumulation = accumulator_lib.accumulate(
+      x, w, accumulator, strides=self.strides, padding=self.padding,
+      dilation=self.dilation, groups=self.groups,
+      with_telemetry=counting and not self.is_initializing(),
+    )
+    odd_words = accumulator_lib.odd_words(shape, accumulator.simd)
+    _observe(self, accumulation, accumulator, odd_words, following)
+    return accumulation.result
+
+
+class BinaryDense(nn.Module):
+  """Dense layer of +-1 inputs and weights through a narrow accumulator.
+
+  Attributes:
+    features: N, outputs.
+    accumulator: the register, for all layers or by the layer's path.
+    weight_gradient: pseudo-gradient of the weights' sign.
+  """
+
+  features: int
+  accumulator: Accumulators = accumulator_lib.Accumulator()
+  weight_gradient: str = 'hard_tanh'
+
+  @nn.compact
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    following: Callable[[jax.Array], jax.Array] | None = None,
+    progress: float | jax.Array = 1.0,
+  ) -> jax.Array:
+    """Multiplies.
+
+    Args:
+      x: `[..., K]` of +-1.
+      following: as for `BinaryConv`.
+      progress: share of training done.
+
+    Returns:
+      `[..., N]` float32 integers.
+    """
+    product = BinaryConv(
+      self.features, (), accumulator=self.accumulator,
+      weight_gradient=self.weight_gradient, name='product',
+    )
+    flat = product(
+      x.reshape(-1, x.shape[-1]), following=following, progress=progress
+    )
+    return flat.reshape(*x.shape[:-1], self.features)
+
+
+class ShiftBatchNorm(nn.Module):
+  """Batch normalization whose scale is a power of two.
+
+  Computes sat_R(shift(a, s) + b) (`docs/arithmetic.md`, section 6). In
+  training the mean and the derivatives are the batch's, while the power of two
+  comes from running statistics with hysteresis, so that a channel does not
+  double from one step to the next.
+
+  Attributes:
+    stream: format of the output.
+    variant: 'fused' rounds gamma / std to one power of two, 'two_ap2' gamma
+      and 1 / std to one each (Hubara et al. 2016).
+    momentum: of the running statistics.
+    epsilon: added to the variance.
+    hysteresis: how far, in log2, the scale must pass the middle between two
+      powers before training changes to the other.
+  """
+
+  stream: integer.StreamFormat = integer.StreamFormat()
+  variant: str = 'fused'
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  hysteresis: float = 0.1
+
+  @nn.compact
+  def __call__(
+    self,
+    a: jax.Array,
+    *,
+    train: bool,
+    frozen: bool | jax.Array = False,
+  ) -> jax.Array:
+    """Normalizes.
+
+    Args:
+      a: `[..., C]` accumulator results.
+      train: compute with parameters, otherwise with deployed integers.
+      frozen: in training, use the running statistics and leave them alone.
+
+    Returns:
+      `[..., C]` integers of the stream.
+    """
+    channels = a.shape[-1:]
+    log2_gamma = self.param('log2_gamma', nn.initializers.zeros, channels)
+    beta = self.param('beta', nn.initializers.zeros, channels)
+    running = self.variable('batch_stats', 'running', self._start, channels)
+    if not train:
+      s = _deployed(self, 'shift', channels)
+      b = _deployed(self, 'bias', channels).astype(a.dtype)
+      return integer.shift_batch_norm(a, s, b, self.stream.bits)
+    mean, rstd = self._statistics(a, running, frozen)
+    exponent = self._exponent(running, log2_gamma, frozen)
+    return self._normalize(a, mean, rstd, log2_gamma, beta, exponent)
+
+  def _start(self, channels) -> dict[str, jax.Array]:
+    return {
+      'mean': jnp.zeros(channels),
+      'var': jnp.ones(channels),
+      'rstd': jnp.ones(channels),
+      'exponent': jnp.zeros(channels),
+    }
+
+  def _statistics(self, a, running, frozen):
+    """Mean and 1 / std to use `[C]`; moves the running ones."""
+    axes = tuple(range(a.ndim - 1))
+    mean = jnp.mean(a, axes)
+    var = jnp.mean(jnp.square(a - mean), axes)
+    rstd = lax.rsqrt(var + self.epsilon)
+    old = running.value
+    if not self.is_initializing():
+      keep = jnp.where(frozen, 1.0, self.momentum)
+      batch = {'mean': mean, 'var': var, 'rstd': rstd}
+      moved = {
+        name: keep * old[name] + (1 - keep) * lax.stop_gradient(value)
+        for name, value in batch.items()
+      }
+      running.value = old | moved
+    mean = jnp.where(frozen, old['mean'], mean)
+    return mean, jnp.where(frozen, self._running_rstd(old), rstd)
+
+  def _running_rstd(self, running):
+    if self.variant == 'two_ap2':
+      return running['rstd']
+    return lax.rsqrt(running['var'] + self.epsilon)
+
+  def _exponent(self, running, log2_gamma, frozen):
+    """E of the scale 2^E `[C]`; remembered for the hysteresis."""
+    log2_rstd = jnp.log2(self._running_rstd(running.value))
+    log2_gamma = lax.stop_gradient(log2_gamma)
+    if self.variant == 'two_ap2':
+      log2_gamma = jnp.floor(log2_gamma + 0.5)
+      log2_rstd = jnp.floor(log2_rstd + 0.5)
+    target = log2_gamma + log2_rstd
+    nearest = jnp.floor(target + 0.5)
+    old = running.value['exponent']
+    near = jnp.abs(target - old) <= 0.5 + self.hysteresis
+    exponent = jnp.where(near & ~jnp.asarray(frozen), old, nearest)
+    running.value = running.value | {'exponent': exponent}
+    return exponent
+
+  def _normalize(self, a, mean, rstd, log2_gamma, beta, exponent):
+    """Forward on the deployed integers, backward as a batch normalization."""
+    fraction = self.stream.fraction_bits
+    s = jnp.clip(exponent + fraction, integer.SHIFT_MIN, integer.SHIFT_MAX)
+    scale = integer.power_of_two(s)
+    offset = 2.0**fraction * beta
+    b = jnp.floor(offset - mean * scale + 0.5)
+    b = jnp.clip(b, constants.BIAS_MIN, constants.BIAS_MAX)
+    value = integer.shift_batch_norm(a, s, b, self.stream.bits)
+    # Both factors are 1 and carry only a derivative.
+    gain = jnp.exp2(log2_gamma - lax.stop_gradient(log2_gamma))
+    gain = gain * (rstd / lax.stop_gradient(rstd))
+    surrogate = (a - mean) * (scale * gain) + offset
+    return straight_through.straight_through(value, surrogate)
+
+  def deployed_constants(
+    self, params: dict[str, Any], statistics: dict[str, Any]
+  ) -> dict[str, np.ndarray]:
+    """Its variables of the collection `deployed`, from NumPy in float64."""
+    running = statistics['running']
+    if self.variant == 'two_ap2':
+      rstd = np.asarray(running['rstd'], np.float64)
+    else:
+      variance = np.asarray(running['var'], np.float64)
+      rstd = 1 / np.sqrt(variance + self.epsilon)
+    shift, bias = constants.shift_batch_norm_constants(
+      params['log2_gamma'], params['beta'], running['mean'], rstd,
+      self.stream.fraction_bits, self.variant,
+    )
+    return {'shift': shift, 'bias': bias}
+
+
+class RSign(nn.Module):
+  """Sign with a learned threshold (ReActNet, Liu et al. 2020).
+
+  Attributes:
+    stream: format of the input.
+    gradient: pseudo-gradient, see `bnn_jax.nn.binarize`.
+  """
+
+  stream: integer.StreamFormat = integer.StreamFormat()
+  gradient: str = 'approx_sign'
+
+  @nn.compact
+  def __call__(
+    self,
+    r: jax.Array,
+    *,
+    train: bool,
+    progress: float | jax.Array = 1.0,
+  ) -> jax.Array:
+    """Binarizes.
+
+    Args:
+      r: `[..., C]` integers of the stream.
+      train: compute with parameters, otherwise with deployed integers.
+      progress: share of training done.
+
+    Returns:
+      `[..., C]` of +-1.
+    """
+    channels = r.shape[-1:]
+    theta = self.param('theta', nn.initializers.zeros, channels)
+    if not train:
+      threshold = _deployed(self, 'theta', channels)
+      return integer.rsign(r, threshold.astype(r.dtype))
+    step = 2.0**self.stream.fraction_bits
+    # r >= ceil(2^F theta) for integers r is r >= 2^F theta, and the
+    # subtraction of two floats has the sign of their comparison.
+    return binarize.sign(
+      (r - step * theta) / step, self.gradient, progress
+    )
+
+  def deployed_constants(
+    self, params: dict[str, Any], statistics: dict[str, Any]
+  ) -> dict[str, np.ndarray]:
+    """Its variables of the collection `deployed`, from NumPy in float64."""
+    del statistics
+    theta = constants.rsign_threshold(
+      params['theta'], self.stream.bits, self.stream.fraction_bits
+    )
+    return {'theta': theta}
+
+
+class ShiftPReLU(nn.Module):
+  """PReLU with learned offsets whose slope is a power of two.
+
+  ReActNet's RPReLU (Liu et al. 2020) without its multiplier.
+
+  Attributes:
+    stream: format of input and output.
+  """
+
+  stream: integer.StreamFormat = integer.StreamFormat()
+
+  @nn.compact
+  def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
+    """Activates.
+
+    Args:
+      y: `[..., C]` integers of the stream.
+      train: compute with parameters, otherwise with deployed integers.
+
+    Returns:
+      `[..., C]` integers of the stream.
+    """
+    channels = y.shape[-1:]
+    log2_slope = self.param(
+      'log2_slope', nn.initializers.constant(-2.0), channels
+    )
+    before = self.param('before', nn.initializers.zeros, channels)
+    after = self.param('after', nn.initializers.zeros, channels)
+    if not train:
+      k = _deployed(self, 'k', channels)
+      g = _deployed(self, 'g', channels).astype(y.dtype)
+      h = _deployed(self, 'h', channels).astype(y.dtype)
+      return integer.shift_prelu(y, k, g, h, self.stream.bits)
+    return self._activate(y, log2_slope, before, after)
+
+  def _activate(self, y, log2_slope, before, after):
+    """Forward on the deployed integers, backward as a PReLU."""
+    step = 2.0**self.stream.fraction_bits
+    limits = self.stream.minimum, self.stream.maximum
+    k = jnp.clip(jnp.floor(0.5 - log2_slope), 0, constants.PRELU_SHIFT_MAX)
+    g = jnp.clip(jnp.floor(step * before + 0.5), *limits)
+    h = jnp.clip(jnp.floor(step * after + 0.5), *limits)
+    value = integer.shift_prelu(y, k, g, h, self.stream.bits)
+    z = y - straight_through.straight_through(g, step * before)
+    # The factor is 1 and carries only a derivative.
+    gain = jnp.exp2(log2_slope - lax.stop_gradient(log2_slope))
+    negative = z * (integer.power_of_two(-k) * gain)
+    surrogate = jnp.where(z >= 0, z, negative) + step * after
+    return straight_through.straight_through(value, surrogate)
+
+  def deployed_constants(
+    self, params: dict[str, Any], statistics: dict[str, Any]
+  ) -> dict[str, np.ndarray]:
+    """Its variables of the collection `deployed`, from NumPy in float64."""
+    del statistics
+    slope = np.exp2(np.asarray(params['log2_slope'], np.float64))
+    k, g, h = constants.prelu_constants(
+      slope, params['before'], params['after'], self.stream.bits,
+      self.stream.fraction_bits,
+    )
+    return {'k': k, 'g': g, 'h': h}
+
+
+class Thermometer(nn.Module):
+  """Comparisons of each input value with ascending thresholds.
+
+  The thresholds `[F, levels]` live in the collection `inputs`, which training
+  fills once from a sample of its clips.
+
+  Attributes:
+    levels: T_h, thresholds of each mel bin.
+  """
+
+  levels: int
+
+  @nn.compact
+  def __call__(self, q: jax.Array) -> jax.Array:
+    """Encodes.
+
+    Args:
+      q: `[B, T, F]` integers.
+
+    Returns:
+      `[B, T, F * levels]` of +-1, channel f * levels + t.
+    """
+    bins = q.shape[-1]
+    thresholds = self.variable(
+      'inputs', 'thresholds', jnp.zeros, (bins, self.levels), jnp.int32
+    )
+    above = q.astype(jnp.int32)[..., None] >= thresholds.value
+    bits = jnp.where(above, 1.0, -1.0)
+    return bits.reshape(*q.shape[:-1], bins * self.levels)
+
+
+class BinaryClassifier(nn.Module):
+  """Sums over time and a dense layer of +-1 weights; exact, with a bias.
+
+  In training the logits carry a learned positive factor, which is not
+  deployed: it changes no decision.
+
+  Attributes:
+    classes: N.
+    stream: format of the input.
+  """
+
+  classes: int
+  stream: integer.StreamFormat = integer.StreamFormat()
+
+  @nn.compact
+  def __call__(self, r: jax.Array, *, train: bool) -> jax.Array:
+    """Classifies.
+
+    Args:
+      r: `[B, *spatial, C]` integers of a stream.
+      train: compute with parameters, otherwise with deployed integers.
+
+    Returns:
+      `[B, N]` logits: real in training, integers in evaluation.
+    """
+    shape = (r.shape[-1], self.classes)
+    latent = self.param(LATENT, latent_init, shape)
+    bias = self.param('bias', nn.initializers.zeros, (self.classes,))
+    log_factor = self.param('log_factor', nn.initializers.zeros, ())
+    w = binarize.sign(latent, 'hard_tanh')
+    pooled = jnp.sum(r, axis=tuple(range(1, r.ndim - 1)))
+    sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
+    if not train:
+      deployed = _deployed(self, 'bias', (self.classes,))
+      return sums + deployed.astype(sums.dtype)
+    real_bias = BIAS_UNIT * bias
+    rounded = jnp.floor(real_bias + 0.5)
+    positions = r[0, ..., 0].size
+    step = positions * 2.0**self.stream.fraction_bits * shape[0] ** 0.5
+    logits = sums + straight_through.straight_through(rounded, real_bias)
+    return logits * (jnp.exp(log_factor) / step)
+
+  def deployed_constants(
+    self, params: dict[str, Any], statistics: dict[str, Any]
+  ) -> dict[str, np.ndarray]:
+    """Its variables of the collection `deployed`, from NumPy in float64."""
+    del statistics
+    bias = BIAS_UNIT * np.asarray(params['bias'], np.float64)
+    return {'bias': constants.classifier_bias(bias)}

@@ -1,0 +1,120 @@
+"""Cross entropy, and penalties that keep exact sums inside a register.
+
+A penalty takes the exact sums z of one layer, `[B, *output, N]`, as a share of
+the register's range, so that [-1, 1) is inside, and returns a scalar. It is 0
+where nothing threatens to overflow.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from bnn_jax import errors
+
+Penalty = Callable[[jax.Array, float], jax.Array]
+
+
+def cross_entropy(
+  logits: jax.Array, labels: jax.Array, smoothing: float
+) -> jax.Array:
+  """Cross entropy with smoothed labels.
+
+  Args:
+    logits: `[B, N]`.
+    labels: `[B]` class indices.
+    smoothing: probability spread evenly over all classes.
+
+  Returns:
+    `[B]`.
+  """
+  targets = jax.nn.one_hot(labels, logits.shape[-1])
+  targets = optax.smooth_labels(targets, smoothing)
+  return optax.softmax_cross_entropy(logits, targets)
+
+
+def hinge(z: jax.Array, margin: float) -> jax.Array:
+  """Mean of max(|z| - margin, 0)."""
+  return jnp.mean(jnp.maximum(jnp.abs(z) - margin, 0))
+
+
+def periodic(z: jax.Array, margin: float) -> jax.Array:
+  """Hinge on the sign that wrapping gives, of period 4 in z.
+
+  Where a sum wraps an even number of times its sign is right again, so the
+  penalty is max(1 - margin - ||z mod 4 - 2| - 1|, 0) past the margin: a sum
+  is pushed to the nearest z with the right sign (after the overflow-aware
+  activity regularization for encrypted inference, 2024, and WrapNet, Ni et
+  al. 2021).
+  """
+  # Distance of |z| from the nearest odd number, where the sign goes wrong
+  # or comes right, negative while it is wrong.
+  phase = jnp.mod(jnp.abs(z), 4.0)
+  inside = jnp.abs(phase - 2.0) - 1.0
+  return jnp.mean(jnp.maximum((1.0 - margin) - inside, 0))
+
+
+def variance(z: jax.Array, margin: float) -> jax.Array:
+  """Mean over channels of max(2 std - margin, 0) + max(|mean| - margin, 0).
+
+  Two standard deviations of a channel's sums are to fit the range, and its
+  mean is to lie well inside.
+  """
+  axes = tuple(range(z.ndim - 1))
+  mean = jnp.mean(z, axes)
+  std = jnp.sqrt(jnp.var(z, axes) + 1e-8)
+  return jnp.mean(
+    jnp.maximum(2 * std - margin, 0) + jnp.maximum(jnp.abs(mean) - margin, 0)
+  )
+
+
+PENALTIES: dict[str, Penalty] = {
+  'hinge': hinge,
+  'periodic': periodic,
+  'variance': variance,
+}
+
+
+def overflow_penalty(
+  sums: Mapping[str, Any], kind: str, margin: float
+) -> jax.Array:
+  """Sum over layers of the penalty on their exact sums.
+
+  Args:
+    sums: the collection `sums` that the layers sowed.
+    kind: a name in `PENALTIES`.
+    margin: share of the range that is free of it.
+
+  Returns:
+    A scalar; 0 for a network without accumulators.
+
+  Raises:
+    UserError: a penalty that does not exist.
+  """
+  if kind not in PENALTIES:
+    raise errors.UserError(
+      f'penalty {kind!r} does not exist; choose one of {", ".join(PENALTIES)}.'
+    )
+  penalty = PENALTIES[kind]
+  layers = jax.tree.leaves(sums)
+  return sum((penalty(z, margin) for z in layers), start=jnp.zeros(()))
+
+
+def overflow_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
+  """Share of each layer's exact sums that are outside its range.
+
+  Args:
+    sums: the collection `sums` that the layers sowed.
+
+  Returns:
+    One scalar a layer, by its path, such as 'block0/conv'.
+  """
+  rates = {}
+  for path, z in jax.tree_util.tree_leaves_with_path(sums):
+    names = [entry.key for entry in path if hasattr(entry, 'key')]
+    outside = (z < -1) | (z >= 1)
+    rates['/'.join(names[:-1])] = jnp.mean(outside.astype(jnp.float32))
+  return rates

@@ -1,0 +1,140 @@
+"""From the configuration to the objects of an experiment.
+
+These functions alone know the names of the configuration's keys below the top
+level; what they return takes no configuration any more.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import ml_collections
+import optax
+
+from bnn_jax import errors
+from bnn_jax import features
+from bnn_jax.data import augmentation
+from bnn_jax.data import source
+from bnn_jax.data import sources
+from bnn_jax.models import speech_resnet
+from bnn_jax.nn import accumulator
+from bnn_jax.nn import integer
+from bnn_jax.training import schedules
+
+MODELS = {'speech_resnet': speech_resnet.build}
+
+
+def open_split(config: ml_collections.ConfigDict, split: str) -> source.Source:
+  """One split of the configured data set."""
+  return sources.open_split(
+    config.data.source,
+    split,
+    classes=config.data.classes,
+    data_dir=config.data.data_dir,
+    test_dir=config.data.test_dir,
+    max_bad_share=config.data.max_bad_share,
+    seed=config.data.synthetic_seed,
+    synthetic_speakers=config.data.synthetic_speakers,
+  )
+
+
+def front_end(config: ml_collections.ConfigDict) -> features.FrontEnd:
+  """The front end, at the sample rate that all data sets have."""
+  return features.FrontEnd(
+    sample_rate=source.SAMPLE_RATE, **config.front_end.to_dict()
+  )
+
+
+def augmentations(
+  config: ml_collections.ConfigDict,
+) -> augmentation.Augmentation:
+  """What is done to training clips."""
+  return augmentation.Augmentation(**config.augmentation.to_dict())
+
+
+def accumulators(
+  config: ml_collections.ConfigDict,
+) -> accumulator.LayerAccumulators:
+  """The registers of all layers; of variant 'binary' they are exact."""
+  fields = config.accumulator.to_dict()
+  layer_bits = fields.pop('layer_bits')
+  default = accumulator.Accumulator(**fields)
+  if config.model.variant != 'overflow':
+    fields |= {'overflow_mode': 'exact', 'gradient': 'straight_through'}
+    default = accumulator.Accumulator(**fields)
+  rules = tuple(
+    (pattern, accumulator.Accumulator(**(fields | {'bits': bits})))
+    for pattern, bits in layer_bits
+  )
+  return accumulator.LayerAccumulators(default, rules)
+
+
+def model(config: ml_collections.ConfigDict) -> nn.Module:
+  """The network.
+
+  Raises:
+    UserError: a network, variant or width that does not exist.
+  """
+  if config.model.name not in MODELS:
+    raise errors.UserError(
+      f'model.name={config.model.name!r} does not exist; '
+      f'choose one of {", ".join(MODELS)}.'
+    )
+  return MODELS[config.model.name](
+    config.model.size,
+    config.model.variant,
+    config.data.classes,
+    accumulator=accumulators(config),
+    stream=integer.StreamFormat(
+      config.model.stream_bits, config.model.stream_fraction_bits
+    ),
+    levels=config.model.thermometer_levels,
+    norm_variant=config.model.norm_variant,
+    weight_gradient=config.model.weight_gradient,
+    activation_gradient=config.model.activation_gradient,
+  )
+
+
+def learning_rate(
+  config: ml_collections.ConfigDict, steps: int
+) -> optax.Schedule:
+  """Learning rate by step."""
+  return schedules.learning_rate(
+    steps, config.optimizer.learning_rate, config.optimizer.warmup_share
+  )
+
+
+def penalty_weight(
+  config: ml_collections.ConfigDict, steps: int
+) -> optax.Schedule:
+  """Weight of the overflow penalty by step."""
+  return schedules.penalty_weight(
+    steps,
+    0.0 if config.penalty.kind == 'none' else config.penalty.weight,
+    config.penalty.rise_share,
+    config.penalty.fall_share,
+    config.penalty.final,
+  )
+
+
+def optimizer(
+  config: ml_collections.ConfigDict, steps: int
+) -> optax.GradientTransformation:
+  """AdamW with clipped gradients."""
+  return optax.chain(
+    optax.clip_by_global_norm(config.optimizer.gradient_norm),
+    optax.adamw(
+      learning_rate(config, steps),
+      weight_decay=config.optimizer.weight_decay,
+    ),
+  )
+
+
+def describe_accumulator(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The default register's fields, for results and logs."""
+  default = accumulators(config).default
+  return {
+    'bits': default.bits,
+    'overflow_mode': default.overflow_mode,
+    'simd': default.simd,
+    'unit': default.unit,
+  }

@@ -1,0 +1,93 @@
+"""Everything that a step of training changes."""
+
+from typing import Any
+
+from flax import struct
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from bnn_jax.nn import layers
+
+
+@struct.dataclass
+class TrainState:
+  """The state of a training.
+
+  Attributes:
+    step: int32 scalar, steps done.
+    params: the network's parameters.
+    batch_stats: its running statistics.
+    inputs: what was fitted to the input once: its quantization (`lo`,
+      `exponent`) and the network's own collection under `model`.
+    deployed: integers made from parameters and statistics when the state was
+      last evaluated or saved.
+    opt_state: of the optimizer.
+    rng: base key; step i draws from fold_in(rng, i).
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  inputs: Any
+  deployed: Any
+  opt_state: Any
+  rng: jax.Array
+
+  def variables(self) -> dict[str, Any]:
+    """The network's variable collections."""
+    return {
+      'params': self.params,
+      'batch_stats': self.batch_stats,
+      'inputs': self.inputs['model'],
+      'deployed': self.deployed,
+    }
+
+
+def create(
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  *,
+  frames: int,
+  bins: int,
+  seed: int,
+) -> TrainState:
+  """A fresh state, whose inputs are still to be fitted.
+
+  Args:
+    model: the network.
+    optimizer: its optimizer.
+    frames: T of its input.
+    bins: F of its input.
+    seed: of weights and of the base key.
+
+  Returns:
+    The state at step 0.
+  """
+  init_key, rng = jax.random.split(jax.random.key(seed))
+  q = jnp.zeros((1, frames, bins), jnp.uint8)
+  # Evaluation mode creates the collection `deployed` too.
+  variables = dict(jax.jit(model.init, static_argnames='train')(
+    init_key, q, train=False
+  ))
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=variables['params'],
+    batch_stats=variables.get('batch_stats', {}),
+    inputs={
+      'lo': jnp.zeros(()),
+      'exponent': jnp.zeros((), jnp.int32),
+      'model': variables.get('inputs', {}),
+    },
+    deployed=variables.get('deployed', {}),
+    opt_state=optimizer.init(variables['params']),
+    rng=rng,
+  )
+
+
+def is_latent(params: Any) -> Any:
+  """A tree of bools: which parameters are latent weights."""
+  def named(path, _):
+    return path[-1].key == layers.LATENT
+  return jax.tree_util.tree_map_with_path(named, params)
