@@ -255,9 +255,33 @@ def quantize(features: jax.Array, quantization: Quantization) -> jax.Array:
   Returns:
     uint8 `[B, T, F]`.
   """
-  steps = np.float32(math.ldexp(1.0, -quantization.exponent))
-  q = jnp.floor((features - np.float32(quantization.lo)) * steps)
-  return jnp.clip(q, 0, quantization.largest).astype(jnp.uint8)
+  return quantize_by(
+    features, quantization.lo, quantization.exponent, quantization.bits
+  )
+
+
+def quantize_by(
+  features: jax.Array,
+  lo: jax.Array | float,
+  exponent: jax.Array | int,
+  bits: int,
+) -> jax.Array:
+  """What `quantize` computes, for constants that are arrays.
+
+  Args:
+    features: float32 `[B, T, F]`.
+    lo: the feature value of q = 0, float32.
+    exponent: e; one step of q is 2^e.
+    bits: B, from 1 to 8.
+
+  Returns:
+    uint8 `[B, T, F]`.
+  """
+  # The power is written into the float's bits, since exp2 rounds somewhere.
+  field = (127 - jnp.asarray(exponent, jnp.int32)) << 23
+  steps = jax.lax.bitcast_convert_type(field, jnp.float32)
+  q = jnp.floor((features - jnp.asarray(lo, jnp.float32)) * steps)
+  return jnp.clip(q, 0, 2**bits - 1).astype(jnp.uint8)
 
 
 def fit_quantization(features: np.ndarray, bits: int = 8) -> Quantization:

@@ -1,7 +1,8 @@
 """What every data set gives: random access to clips and background noise."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 

@@ -75,7 +75,8 @@ class Block(nn.Module):
     conv: constructor of the convolution.
     norm: constructor of the normalization.
     activation: constructor of the activation of the stream.
-    sign: constructor of the sign that makes the following bits.
+    sign: constructor of the sign that makes the following bits; None where
+      no convolution follows.
     add: sum of two streams in their format.
   """
 
@@ -84,13 +85,13 @@ class Block(nn.Module):
   conv: Constructor
   norm: Constructor
   activation: Constructor
-  sign: Constructor
+  sign: Constructor | None
   add: Callable[[jax.Array, jax.Array], jax.Array]
 
   @nn.compact
   def __call__(
     self, stream: jax.Array, bits: jax.Array, *, train: bool, **schedule: Any
-  ) -> tuple[jax.Array, jax.Array]:
+  ) -> tuple[jax.Array, jax.Array | None]:
     """Adds its convolution.
 
     Args:
@@ -102,19 +103,23 @@ class Block(nn.Module):
     Returns:
       The new stream and its bits, both `[B, T / stride, channels]`.
     """
-    tail = _Tail(
+    shortcut = _shortcut(stream, self.stride, self.stage.channels)
+    layers_behind = _Tail(
       self.norm, self.activation, self.sign, self.add, name='tail'
     )
-    shortcut = _shortcut(stream, self.stride, self.stage.channels)
+
+    def tail(a):
+      return layers_behind(a, shortcut, train=train, **schedule)
+
     a = self.conv(
       self.stage.channels, (self.stage.kernel,), strides=self.stride,
       dilation=self.stage.dilation, groups=self.stage.groups, name='conv',
     )(
       bits,
-      following=lambda a: tail(a, shortcut, train=train, **schedule)[1],
+      following=(lambda a: tail(a)[1]) if self.sign else None,
       progress=schedule['progress'],
     )
-    return tail(a, shortcut, train=train, **schedule)
+    return tail(a)
 
 
 class _Tail(nn.Module):
@@ -122,7 +127,7 @@ class _Tail(nn.Module):
 
   norm: Constructor
   activation: Constructor
-  sign: Constructor
+  sign: Constructor | None
   add: Callable[[jax.Array, jax.Array], jax.Array]
 
   @nn.compact
@@ -131,6 +136,8 @@ class _Tail(nn.Module):
     if shortcut is not None:
       y = self.add(shortcut, y)
     stream = self.activation(name='activation')(y, train=train)
+    if self.sign is None:
+      return stream, None
     bits = self.sign(name='sign')(stream, train=train, progress=progress)
     return stream, bits
 
@@ -189,22 +196,28 @@ class SpeechResNet(nn.Module):
       `[B, N]` logits.
     """
     schedule = {'progress': progress, 'frozen': frozen}
-    tail = _Tail(
+    layers_behind = _Tail(
       self.norm, self.activation, self.sign, self.add, name='stem_tail'
     )
+
+    def tail(a):
+      return layers_behind(a, None, train=train, **schedule)
+
     a = self.conv(
       self.stem.channels, (self.stem.kernel,), strides=self.stem.stride,
       groups=self.stem.groups, name='stem',
     )(
       self.encode(name='encode')(q),
-      following=lambda a: tail(a, None, train=train, **schedule)[1],
+      following=lambda a: tail(a)[1],
       progress=progress,
     )
-    stream, bits = tail(a, None, train=train, **schedule)
-    for i, (stage, stride) in enumerate(_unrolled(self.stages)):
+    stream, bits = tail(a)
+    blocks = _unrolled(self.stages)
+    for i, (stage, stride) in enumerate(blocks):
+      sign = self.sign if i < len(blocks) - 1 else None
       stream, bits = Block(
-        stage, stride, self.conv, self.norm, self.activation, self.sign,
-        self.add, name=f'block{i}',
+        stage, stride, self.conv, self.norm, self.activation, sign, self.add,
+        name=f'block{i}',
       )(stream, bits, train=train, **schedule)
     return self.classifier(name='classifier')(stream, train=train)
 

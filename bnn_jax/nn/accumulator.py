@@ -14,6 +14,7 @@ N outputs.
 
 from collections.abc import Sequence
 import dataclasses
+import math
 import re
 from typing import NamedTuple
 
@@ -172,9 +173,29 @@ def relative_sum(
 
 def odd_words(w_shape: Sequence[int], simd: int) -> int:
   """Words of an output with an odd number of lanes (m in section 3)."""
-  taps = int(np.prod(w_shape[:-2]))
-  parts = geometry_lib.words(taps, w_shape[-2], simd)
-  return sum((word.stop - word.start) % 2 for word in parts)
+  return sum(lanes % 2 for lanes in _word_lanes(w_shape, simd))
+
+
+def safe_bits(w_shape: Sequence[int], accumulator: Accumulator) -> int:
+  """Width at which no input can overflow a register that starts at 0.
+
+  Args:
+    w_shape: `[*kernel, C // groups, N]`.
+    accumulator: its simd and unit count.
+
+  Returns:
+    The smallest such number of bits.
+  """
+  lanes = _word_lanes(w_shape, accumulator.simd)
+  if accumulator.unit == 'popcount':
+    lanes = [(n + 1) // 2 for n in lanes]
+  return max(2, sum(lanes).bit_length() + 1)
+
+
+def _word_lanes(w_shape: Sequence[int], simd: int) -> list[int]:
+  taps = math.prod(w_shape[:-2])
+  words = geometry_lib.words(taps, w_shape[-2], simd)
+  return [word.stop - word.start for word in words]
 
 
 def matmul(

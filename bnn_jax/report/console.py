@@ -43,8 +43,8 @@ def _table(
   title: str, head: list[str], rows: list[list[str]]
 ) -> table_lib.Table:
   table = table_lib.Table(
-    title=title, title_justify='left', title_style='bold', box=box.SIMPLE_HEAD,
-    pad_edge=False, show_edge=False, show_header=any(head),
+    title=text.Text(title, style='bold'), title_justify='left',
+    box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=any(head),
   )
   for column, name in enumerate(head):
     table.add_column(

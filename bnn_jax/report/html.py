@@ -142,11 +142,11 @@ def _evaluation(results: Json) -> list[tuple[str, str, str]]:
      formats.percent(split['accuracy_exact']),
      formats.percent(split['accuracy_deployed']),
      formats.points(split['accuracy_deployed'] - split['accuracy_exact']),
-     formats.integer(split['changed_decisions']), f'{split["loss"]:.4f}']
+     formats.integer(split['changed_decisions'])]
     for name, split in results['splits'].items()
   ]
   head = ('split', 'clips', 'exact, %', 'deployed, %', 'difference, points',
-          'changed decisions', 'loss')
+          'changed decisions')
   parts = [
     _hint(
       'Deployed: every sum passes the accumulator above. Exact: the same'
@@ -171,7 +171,7 @@ def _curves(run: workdir_lib.Run) -> Html:
       ('train', train, 'accuracy'), ('validation', validation, 'accuracy'),
     ], scale=100)),
     ('Loss', 'nats', plots.curves('loss', [
-      ('train, total', train, 'loss'), ('validation', validation, 'loss'),
+      ('train, total', train, 'loss'),
       ('train, cross entropy', train, 'cross_entropy'),
     ])),
     ('Overflow penalty', 'before its weight', plots.curves('penalty', [

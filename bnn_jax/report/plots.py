@@ -85,7 +85,9 @@ def curves(
         x, y, style, marker=marker, markersize=2.5, color=color, linewidth=1.4,
         label=label,
       )
-    _finish_curves(ax, log and any((y > 0).any() for _, _, y in found))
+    if log:
+      _scale_log(ax, np.concatenate([y for _, _, y in found]))
+    _finish_curves(ax)
     return _svg(picture, name)
 
 
@@ -127,9 +129,16 @@ def _points(lines: Sequence[dict[str, Any]], key: str) -> tuple[Any, Any]:
   return values[:, 0], values[:, 1]
 
 
-def _finish_curves(ax: axes.Axes, log: bool) -> None:
-  if log:
+def _scale_log(ax: axes.Axes, y: np.ndarray) -> None:
+  """Takes whole decades, so that there are two labels at the least."""
+  positive = np.log10(y[np.isfinite(y) & (y > 0)])
+  if positive.size:
+    low, high = np.floor(positive.min()), np.ceil(positive.max())
     ax.set_yscale('log')
+    ax.set_ylim(10**low, 10 ** max(high, low + 1))
+
+
+def _finish_curves(ax: axes.Axes) -> None:
   ax.yaxis.set_major_formatter(ticker.FuncFormatter(_number))
   ax.yaxis.set_minor_formatter(ticker.NullFormatter())
   ax.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
@@ -211,7 +220,8 @@ def _draw_scale(ax: axes.Axes, limits: tuple[float, float]) -> None:
     extent=(0, 1, low, high),
   )
   decades = np.arange(round(low), round(high) + 1)
-  ax.set_yticks(decades, [f'{_number(100 * 10.0**d)} %' for d in decades])
+  labels = [f'{_number(100 * 10.0**decade)} %' for decade in decades]
+  ax.set_yticks(decades, [f'≤ {labels[0]}', *labels[1:]])
   ax.set_xticks([])
   ax.yaxis.tick_right()
   ax.tick_params(length=0)

@@ -136,7 +136,8 @@ footer { margin-top: 3rem; color: var(--muted); font-size: .87rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   nav { display: none; }
   h2, h3 { break-after: avoid; }
-  figure, tr, .card { break-inside: avoid; }
+  figure, tr, .card, .confusion { break-inside: avoid; }
+  tfoot { display: table-row-group; }
   .scroll, .wide { overflow: visible; }
 }
 '''

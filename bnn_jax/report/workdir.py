@@ -3,7 +3,8 @@
 import json
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
+from typing import NamedTuple
 
 from bnn_jax import errors
 

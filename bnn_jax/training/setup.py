@@ -37,6 +37,13 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> source.Source:
   )
 
 
+def test_splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+  """The splits that a run is judged by."""
+  if config.data.source == 'synthetic':
+    return ('testing', 'unseen')
+  return ('testing',)
+
+
 def front_end(config: ml_collections.ConfigDict) -> features.FrontEnd:
   """The front end, at the sample rate that all data sets have."""
   return features.FrontEnd(
@@ -127,6 +134,16 @@ def optimizer(
       weight_decay=config.optimizer.weight_decay,
     ),
   )
+
+
+def without_overflow(
+  config: ml_collections.ConfigDict,
+) -> ml_collections.ConfigDict:
+  """The same configuration on registers that never overflow."""
+  exact = config.copy_and_resolve_references()
+  if exact.model.variant == 'overflow':
+    exact.model.variant = 'binary'
+  return exact
 
 
 def describe_accumulator(config: ml_collections.ConfigDict) -> dict[str, Any]:

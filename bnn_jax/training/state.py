@@ -11,8 +11,7 @@ import optax
 from bnn_jax.nn import layers
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
   """The state of a training.
 
   Attributes:

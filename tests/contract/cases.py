@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
     'contract', deadline=None, max_examples=50
 )
 CONTRACT = hypothesis.settings.get_profile('contract')
-FEW = hypothesis.settings(CONTRACT, max_examples=8)
+FEW = hypothesis.settings(CONTRACT, max_examples=6)
 
 MODES = ('exact', 'wrap', 'saturate')
 UNITS = ('dot', 'popcount')
@@ -188,7 +188,7 @@ def fill(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
   elif kind == 'minus':
     values = -np.ones(size)
   elif kind == 'alternating':
-    values = 1 - 2 * (np.arange(size) % 2)
+    values = np.where(np.arange(size) % 2, -1.0, 1.0)
   elif kind == 'blocks':
     # Along K: the sums rise to an extreme and come back.
     half = -(-shape[0] // 2)

@@ -1,4 +1,4 @@
-"""Sections 6 and 7: `integer` and `constants` against the oracle."""
+"""Sections 6 to 8: `integer`, `constants`, inputs against the oracle."""
 
 import functools
 
@@ -11,6 +11,7 @@ import pytest
 
 from bnn_jax.nn import constants
 from bnn_jax.nn import integer
+from bnn_jax.nn import layers
 from tests.contract import cases
 from tests.contract import stream_oracle
 
@@ -214,3 +215,13 @@ def test_deployed_threshold_is_the_real_comparison():
     t = int(constants.rsign_threshold(np.array([theta]), 8, 4)[0])
     for r in range(-128, 128):
       assert stream_oracle.rsign(r, t) == (1 if r / 16 >= theta else -1)
+
+
+def test_thermometer():
+  q = np.array([[[10, 20, 0], [30, 5, 255]], [[9, 6, 254], [25, 4, 1]]])
+  thresholds = np.array([[10, 25], [5, 6], [1, 255]])
+  encode = layers.Thermometer(levels=2)
+  variables = {'inputs': {'thresholds': jnp.asarray(thresholds)}}
+  assert cases.integers(encode.apply(variables, jnp.asarray(q))) == [
+      stream_oracle.thermometer(clip, thresholds, two_d=False) for clip in q
+  ]

@@ -1,0 +1,76 @@
+"""Metrics on disk: a file of JSON lines, and TensorBoard events."""
+
+from collections.abc import Mapping
+import json
+import pathlib
+from typing import Any
+
+import tensorboardX
+
+from bnn_jax import errors
+from bnn_jax.training import metrics
+from bnn_jax.training import workdir as workdir_lib
+
+
+class Writer:
+  """Appends metrics; a context manager.
+
+  Names such as 'overflow/block0/conv' become nested in the JSON lines and
+  groups in TensorBoard.
+  """
+
+  def __init__(self, folder: pathlib.Path):
+    self._path = folder / workdir_lib.METRICS
+    try:
+      _cut_torn_line(self._path)
+      self._lines = self._path.open('a')
+      self._events = tensorboardX.SummaryWriter(str(folder))
+    except OSError as error:
+      raise self._unwritable(error) from error
+
+  def __enter__(self) -> 'Writer':
+    return self
+
+  def __exit__(self, *unused: Any) -> None:
+    self._lines.close()
+    self._events.close()
+
+  def write(
+    self, step: int, epoch: float, kind: str, values: Mapping[str, float]
+  ) -> None:
+    """Appends one line.
+
+    Args:
+      step: steps done.
+      epoch: epochs done.
+      kind: 'train' or 'validation'.
+      values: name to value.
+
+    Raises:
+      UserError: the disk is full.
+    """
+    line = {'step': step, 'epoch': epoch, 'kind': kind}
+    line |= metrics.nested(values)
+    try:
+      self._lines.write(json.dumps(line) + '\n')
+      self._lines.flush()
+      for name, value in values.items():
+        self._events.add_scalar(f'{kind}/{name}', value, step)
+    except OSError as error:
+      raise self._unwritable(error) from error
+
+  def _unwritable(self, error: OSError) -> errors.UserError:
+    return errors.UserError(
+      f'{self._path} could not be written ({error.strerror}); free some space '
+      'and start the same command again.'
+    )
+
+
+def _cut_torn_line(path: pathlib.Path) -> None:
+  """Removes what a killed run left of its last line."""
+  if not path.exists():
+    return
+  whole = path.read_bytes().rpartition(b'\n')
+  if whole[2]:
+    with path.open('r+b') as file:
+      file.truncate(len(whole[0]) + len(whole[1]))

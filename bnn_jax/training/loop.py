@@ -1,0 +1,206 @@
+"""The training loop."""
+
+from collections.abc import Iterator
+import contextlib
+import math
+import pathlib
+import signal
+import time
+
+from absl import logging
+import jax
+from jax import sharding
+import ml_collections
+import numpy as np
+import rich.console
+
+from bnn_jax import errors
+from bnn_jax.data import pipeline
+from bnn_jax.data import source as source_lib
+from bnn_jax.training import checkpoints as checkpoints_lib
+from bnn_jax.training import evaluate
+from bnn_jax.training import inputs
+from bnn_jax.training import logs
+from bnn_jax.training import metrics as metrics_lib
+from bnn_jax.training import progress as progress_lib
+from bnn_jax.training import setup
+from bnn_jax.training import state as state_lib
+from bnn_jax.training import steps as steps_lib
+from bnn_jax.training import workdir as workdir_lib
+
+
+class StopError(Exception):
+  """A signal ended the training after its state was saved.
+
+  Attributes:
+    number: of the signal.
+    step: of the checkpoint.
+  """
+
+  def __init__(self, number: int, step: int):
+    super().__init__(f'stopped by {signal.Signals(number).name}')
+    self.number = number
+    self.step = step
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  console: rich.console.Console,
+) -> None:
+  """Trains, or goes on where the workdir's last checkpoint stands.
+
+  Args:
+    config: the configuration.
+    folder: the workdir.
+    console: for the user.
+
+  Raises:
+    UserError: bad input, a workdir of another configuration, a full disk, or a
+      loss that is not finite.
+    StopError: SIGTERM or SIGINT came; the state is saved.
+  """
+  model = setup.model(config)
+  front_end = setup.front_end(config)
+  augmentation = setup.augmentations(config)
+  workdir_lib.prepare(folder, config.to_dict(), config.seed)
+  source = setup.open_split(config, 'training')
+  validation = setup.open_split(config, 'validation')
+  for note in (*source.notes, *validation.notes):
+    logging.info('%s', note)
+
+  batch_size = config.training.batch_size
+  batches = pipeline.train_iterator(
+    source, batch_size=batch_size, seed=config.seed, augmentation=augmentation,
+    process_index=jax.process_index(), process_count=jax.process_count(),
+  )
+  epoch_steps = len(source) // batch_size
+  total = config.training.epochs * epoch_steps
+  optimizer = setup.optimizer(config, total)
+  mesh = _mesh(batch_size)
+  replicated = sharding.NamedSharding(mesh, sharding.PartitionSpec())
+  sharded = sharding.NamedSharding(mesh, sharding.PartitionSpec('data'))
+
+  frames = front_end.frames(source_lib.CLIP_SAMPLES)
+  shape = {'frames': frames, 'bins': front_end.bins}
+  state = state_lib.create(model, optimizer, seed=config.seed, **shape)
+  state = jax.device_put(state, replicated)
+  checkpoints = checkpoints_lib.manager(str(folder / workdir_lib.CHECKPOINTS))
+  found = checkpoints_lib.restore(checkpoints, state)
+  if found is None:
+    fitted = inputs.fit(
+      source, front_end=front_end, clips=config.training.input_clips,
+      bits=config.model.input_bits, fitted=state.inputs,
+    )
+    state = state.replace(inputs=jax.device_put(fitted, replicated))
+  else:
+    state, position = found
+    batches.set_state(position)
+    console.print(f'going on from step {int(state.step)} in {folder}')
+
+  train_step = jax.jit(
+    steps_lib.make_train_step(
+      model, optimizer,
+      front_end=front_end, augmentation=augmentation,
+      input_bits=config.model.input_bits, steps=total,
+      frozen_share=config.training.frozen_share,
+      learning_rate=setup.learning_rate(config, total),
+      penalty_weight=setup.penalty_weight(config, total),
+      penalty_kind=config.penalty.kind, penalty_margin=config.penalty.margin,
+      label_smoothing=config.optimizer.label_smoothing,
+    ),
+    donate_argnums=0,
+  )
+  merge = jax.jit(metrics_lib.Means.merge)
+  evaluator = evaluate.Evaluator(model, front_end, config.model.input_bits)
+
+  def save(state):
+    state = evaluate.deploy(model, state, **shape)
+    checkpoints_lib.save(
+      checkpoints, jax.device_put(state, replicated), batches.get_state()
+    )
+    return state
+
+  first = int(state.step)
+  window: list[metrics_lib.Means] = []
+  train_values: dict[str, float] = {}
+  started = time.monotonic()
+  with (
+    contextlib.closing(batches),
+    contextlib.closing(checkpoints),
+    logs.Writer(folder) as writer,
+    progress_lib.Progress(console, total, first) as progress,
+    _signals() as received,
+  ):
+    for step in range(first + 1, total + 1):
+      batch = {
+        name: jax.make_array_from_process_local_data(sharded, value)
+        for name, value in next(batches).items()
+      }
+      state, observed = train_step(state, batch)
+      _check_finite(observed, step, folder)
+      window = [merge(window[0], observed)] if window else [observed]
+      progress.step(step)
+      epoch = step / epoch_steps
+      if step % config.training.log_steps == 0 or step == total:
+        train_values = window.pop().compute()
+        elapsed, started = time.monotonic() - started, time.monotonic()
+        done = (step - first) % config.training.log_steps or (
+          config.training.log_steps
+        )
+        train_values['clips_per_second'] = done * batch_size / elapsed
+        writer.write(step, epoch, 'train', train_values)
+        progress.metrics(train_values)
+      if received:
+        save(state)
+        raise StopError(received[0], step)
+      last = step == total
+      if last or step % (config.training.checkpoint_epochs * epoch_steps) == 0:
+        state = jax.device_put(save(state), replicated)
+      if last or step % (config.training.validation_epochs * epoch_steps) == 0:
+        state = jax.device_put(
+          evaluate.deploy(model, state, **shape), replicated
+        )
+        logits, labels = evaluator.logits(state, validation)
+        accuracy = float(np.mean(logits.argmax(-1) == labels))
+        writer.write(step, epoch, 'validation', {'accuracy': accuracy})
+        progress.validation(step, epoch, accuracy, train_values)
+        started = time.monotonic()
+
+
+def _mesh(batch_size: int) -> sharding.Mesh:
+  """All devices along the batch."""
+  devices = jax.devices()
+  if batch_size % len(devices):
+    raise errors.UserError(
+      f'training.batch_size={batch_size} cannot be shared by {len(devices)} '
+      'devices; make it a multiple of their number.'
+    )
+  return sharding.Mesh(np.array(devices), ('data',))
+
+
+def _check_finite(
+  observed: metrics_lib.Means, step: int, folder: pathlib.Path
+) -> None:
+  loss = float(observed.totals['loss'])
+  if not math.isfinite(loss):
+    raise errors.UserError(
+      f'the loss of step {step} is {loss}; lower optimizer.learning_rate or '
+      f'penalty.weight. Checkpoints of earlier steps are whole in {folder}.'
+    )
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+  """Collects SIGTERM and SIGINT instead of dying from them."""
+  received: list[int] = []
+  numbers = (signal.SIGTERM, signal.SIGINT)
+  before = {
+    number: signal.signal(number, lambda n, _: received.append(n))
+    for number in numbers
+  }
+  try:
+    yield received
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)

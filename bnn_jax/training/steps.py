@@ -1,0 +1,168 @@
+"""One step of training, and one of evaluation, as pure functions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from bnn_jax import features
+from bnn_jax.data import augmentation as augmentation_lib
+from bnn_jax.training import losses
+from bnn_jax.training import metrics
+from bnn_jax.training import state as state_lib
+
+Batch = dict[str, jax.Array]
+TrainStep = Callable[
+  [state_lib.TrainState, Batch], tuple[state_lib.TrainState, metrics.Means]
+]
+
+
+def make_train_step(
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  *,
+  front_end: features.FrontEnd,
+  augmentation: augmentation_lib.Augmentation,
+  input_bits: int,
+  steps: int,
+  frozen_share: float,
+  learning_rate: optax.Schedule,
+  penalty_weight: optax.Schedule,
+  penalty_kind: str,
+  penalty_margin: float,
+  label_smoothing: float,
+) -> TrainStep:
+  """Makes the function of one step: loss, gradient, update.
+
+  The loss is the cross entropy + lambda(step) * overflow penalty.
+
+  Args:
+    model: the network.
+    optimizer: of its parameters.
+    front_end: from waveforms to features.
+    augmentation: its masks are applied here.
+    input_bits: of the quantized features.
+    steps: of the whole training.
+    frozen_share: share of the steps, the last ones, in which statistics are
+      frozen.
+    learning_rate: by step, for the metrics.
+    penalty_weight: lambda by step.
+    penalty_kind: a name in `losses.PENALTIES`, or 'none'.
+    penalty_margin: share of the range that is free of penalty.
+    label_smoothing: of the cross entropy.
+
+  Returns:
+    A function of state and batch ('audio' `[B, S]`, 'label' `[B]`) that gives
+    the next state and the metrics of the step; to be jitted by the caller.
+  """
+
+  def loss_of(params, state, q, labels, progress):
+    logits, changed = model.apply(
+      state.variables() | {'params': params},
+      q,
+      train=True,
+      progress=progress,
+      frozen=progress >= 1 - frozen_share,
+      mutable=['batch_stats', 'sums'],
+    )
+    sums = changed.get('sums', {})
+    entropy = losses.cross_entropy(logits, labels, label_smoothing).mean()
+    penalty = jnp.zeros(())
+    if penalty_kind != 'none':
+      penalty = losses.overflow_penalty(sums, penalty_kind, penalty_margin)
+    weight = penalty_weight(state.step)
+    rates = losses.overflow_rates(sums)
+    observed = {
+      'cross_entropy': entropy,
+      'penalty': penalty,
+      'penalty_weight': weight,
+      'accuracy': jnp.mean(jnp.argmax(logits, -1) == labels),
+      'overflow_rate': sum(rates.values(), jnp.zeros(())) / max(len(rates), 1),
+    }
+    observed |= {f'overflow/{path}': rate for path, rate in rates.items()}
+    batch_stats = changed.get('batch_stats', {})
+    return entropy + weight * penalty, (batch_stats, observed)
+
+  def train_step(state, batch):
+    rng = jax.random.fold_in(state.rng, state.step)
+    x = features.extract(batch['audio'], front_end)
+    x = augmentation_lib.spec_augment(x, rng, augmentation)
+    q = quantize(x, state.inputs, input_bits)
+    progress = state.step / steps
+    gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+    (loss, (batch_stats, observed)), gradients = gradient_of(
+      state.params, state, q, batch['label'], progress
+    )
+    updates, opt_state = optimizer.update(
+      gradients, state.opt_state, state.params
+    )
+    params = clip_latent(optax.apply_updates(state.params, updates))
+    observed |= {
+      'loss': loss,
+      'learning_rate': learning_rate(state.step),
+      'flip_ratio': flip_ratio(state.params, params),
+    }
+    state = state.replace(
+      step=state.step + 1,
+      params=params,
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+    )
+    return state, metrics.Means.of_batch(**observed)
+
+  return train_step
+
+
+def quantize(x: jax.Array, inputs: dict[str, Any], bits: int) -> jax.Array:
+  """Features `[B, T, F]` as uint8 by the state's quantization."""
+  return features.quantize_by(x, inputs['lo'], inputs['exponent'], bits)
+
+
+def clip_latent(params: Any) -> Any:
+  """Latent weights into [-1, 1]; the others as they are."""
+  def clip(latent, parameter):
+    return jnp.clip(parameter, -1.0, 1.0) if latent else parameter
+  return jax.tree.map(clip, state_lib.is_latent(params), params)
+
+
+def flip_ratio(before: Any, after: Any) -> jax.Array:
+  """Share of binary weights whose sign changed; 0 without binary weights."""
+  latent = jax.tree.leaves(state_lib.is_latent(before))
+  pairs = [
+    (old, new)
+    for is_latent, old, new in zip(
+      latent, jax.tree.leaves(before), jax.tree.leaves(after), strict=True
+    )
+    if is_latent
+  ]
+  flips = sum(jnp.sum((old >= 0) != (new >= 0)) for old, new in pairs)
+  return jnp.asarray(flips / max(sum(old.size for old, _ in pairs), 1))
+
+
+def make_evaluation_step(
+  model: nn.Module, *, front_end: features.FrontEnd, input_bits: int
+):
+  """Makes the functions of one batch of evaluation.
+
+  Args:
+    model: the network, with the accumulators to evaluate.
+    front_end: from waveforms to features.
+    input_bits: of the quantized features.
+
+  Returns:
+    A function of variables, inputs and audio `[B, S]` that gives the logits
+    `[B, N]`, and one that gives logits and the collection `telemetry`.
+  """
+
+  def logits(variables, inputs, audio):
+    q = quantize(features.extract(audio, front_end), inputs, input_bits)
+    return model.apply(variables, q, train=False)
+
+  def with_telemetry(variables, inputs, audio):
+    q = quantize(features.extract(audio, front_end), inputs, input_bits)
+    return model.apply(variables, q, train=False, mutable=['telemetry'])
+
+  return jax.jit(logits), jax.jit(with_telemetry)

@@ -1,0 +1,160 @@
+"""The files that make a workdir the record of one experiment."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+from bnn_jax import errors
+
+PACKAGES = ('bnn_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
+            'grain', 'numpy', 'tensorflow-datasets')
+CONFIG, PROVENANCE = 'config.json', 'provenance.json'
+METRICS, RESULTS = 'metrics.jsonl', 'results.json'
+CHECKPOINTS = 'checkpoints'
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes `value`, all of it or nothing.
+
+  Raises:
+    UserError: the file cannot be written.
+  """
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+  try:
+    temporary.write_text(json.dumps(value, indent=2) + '\n')
+    temporary.replace(path)
+  except OSError as error:
+    temporary.unlink(missing_ok=True)
+    raise errors.UserError(
+      f'{path} could not be written ({error.strerror}); free some space or '
+      'choose another --workdir.'
+    ) from error
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads what `write_json` wrote.
+
+  Raises:
+    UserError: the file is missing or is no JSON.
+  """
+  try:
+    return json.loads(path.read_text())
+  except OSError as error:
+    raise errors.UserError(
+      f'{path} cannot be read ({error.strerror}); is {path.parent} the '
+      '--workdir of a training?'
+    ) from error
+  except json.JSONDecodeError as error:
+    raise errors.UserError(
+      f'{path} is no JSON (line {error.lineno}); restore it, or train into '
+      'another --workdir.'
+    ) from error
+
+
+def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
+  """Makes a workdir, or makes sure that it is this configuration's.
+
+  Args:
+    folder: the workdir.
+    config: the resolved configuration.
+    seed: of the experiment, for the record.
+
+  Raises:
+    UserError: the workdir belongs to another configuration, or cannot be made.
+  """
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise errors.UserError(
+      f'the workdir {folder} cannot be made ({error.strerror}); choose another '
+      '--workdir.'
+    ) from error
+  if (folder / CONFIG).exists():
+    check_config(folder, config)
+    return
+  write_json(folder / PROVENANCE, provenance(seed))
+  write_json(folder / CONFIG, config)
+
+
+def check_config(
+  folder: pathlib.Path, config: dict[str, Any], ignore: tuple[str, ...] = ()
+) -> None:
+  """Compares a configuration with the one of a workdir.
+
+  Args:
+    folder: the workdir.
+    config: the resolved configuration.
+    ignore: beginnings of keys that may differ, such as 'accumulator.'.
+
+  Raises:
+    UserError: they differ; the message names the keys.
+  """
+  mine = dict(_flat(as_json(config)))
+  theirs = dict(_flat(read_json(folder / CONFIG)))
+  missing = object()
+  differing = [
+    key for key in sorted(mine.keys() | theirs.keys())
+    if mine.get(key, missing) != theirs.get(key, missing)
+    and not key.startswith(ignore)
+  ]
+  if differing:
+    changes = ', '.join(
+      f'{key} ({theirs.get(key)!r} there, {mine.get(key)!r} now)'
+      for key in differing[:5]
+    )
+    more = f' and {len(differing) - 5} more' if len(differing) > 5 else ''
+    raise errors.UserError(
+      f'the workdir {folder} is of another configuration: {changes}{more}; '
+      'choose another --workdir or the same configuration.'
+    )
+
+
+def as_json(value: Any) -> Any:
+  """The value as it comes back from a file, where tuples are lists."""
+  return json.loads(json.dumps(value))
+
+
+def _flat(
+  tree: Mapping[str, Any], prefix: str = ''
+) -> Iterator[tuple[str, Any]]:
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      yield from _flat(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, value
+
+
+def provenance(seed: int) -> dict[str, Any]:
+  """What produced a run: command, versions, devices, revision, seed."""
+  return {
+    'seed': seed,
+    'git_revision': _git_revision(),
+    'command': [sys.executable, *sys.argv],
+    'python': platform.python_version(),
+    'platform': platform.platform(),
+    'devices': [f'{d.platform} {d.device_kind}' for d in jax.devices()],
+    'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
+    'started': datetime.datetime.now().astimezone().isoformat('T', 'seconds'),
+  }
+
+
+def _git_revision() -> str:
+  """Of the source tree, with '-dirty' behind it; '' outside of git."""
+  root = pathlib.Path(__file__).resolve().parents[2]
+  command = ['git', '-C', str(root), 'describe', '--always', '--dirty',
+             '--abbrev=40']
+  try:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+  except (OSError, subprocess.CalledProcessError):
+    return ''
+  return done.stdout.strip()
