@@ -47,7 +47,8 @@ def main(argv: list[str]) -> None:
     raise errors.UserError(
       '--config is missing; name a file, such as --config=configs/kws.py.'
     )
-  logging.set_verbosity(logging.WARNING)
+  # Orbax logs an error that it raises, too, with its traceback.
+  logging.set_verbosity(logging.FATAL)
   _run(_MODE.value, _CONFIG.value, _folder())
 
 
@@ -119,6 +120,13 @@ def _config_alone(argv: list[str]) -> ml_collections.ConfigDict | None:
   """The configuration before any --config.KEY=VALUE."""
   alone = flags.FlagValues()
   named = [a for a in argv if a.startswith(('--config=', '-config='))]
+  for argument in named:
+    path = argument.partition('=')[2].partition(':')[0]
+    if not pathlib.Path(path).is_file():
+      raise errors.UserError(
+        f'config file {path!r} does not exist; name one, such as '
+        '--config=configs/kws.py, and run in the root of the repository.'
+      )
   holder = config_flags.DEFINE_config_file(
     'config', flag_values=alone, sys_argv=named
   )
@@ -134,7 +142,7 @@ def _check_override(
   if config is None or not name.startswith('config.'):
     return
   for key in name.split('.')[1:]:
-    valid = getattr(config, 'keys', list)()
+    valid: list[str] = list(getattr(config, 'keys', list)())
     if key not in valid:
       raise errors.UserError(
         f'--{name} does not exist in the configuration; in the place of {key} '
@@ -149,7 +157,11 @@ def run() -> None:
     app.run(main, flags_parser=_parse)
   except errors.UserError as error:
     print(f'error: {error}', file=sys.stderr)
-    sys.exit(1)
+  # Only an error comes here. On a full disk the libraries would try again to
+  # write what they hold, and fail with tracebacks.
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(1)
 
 
 if __name__ == '__main__':

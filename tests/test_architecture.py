@@ -55,6 +55,9 @@ RULES = {
         'bnn_jax/training/',
         project=('bnn_jax.training', 'bnn_jax.models', 'bnn_jax.nn',
                  'bnn_jax.data', 'bnn_jax.features', 'bnn_jax.errors')),
+    'the report reads files': Rule(
+        'bnn_jax/report/', project=('bnn_jax.report', 'bnn_jax.errors'),
+        packages=('matplotlib', 'rich', 'numpy')),
     'tensorflow is optional': Rule(
         '', never_at_load=('tensorflow',)),
 }
@@ -86,6 +89,9 @@ VIOLATIONS = [
      'from .nn import layers'),
     ('training joins the layers', 'bnn_jax/training/loop.py',
      'from bnn_jax import main'),
+    ('the report reads files', 'bnn_jax/report/html.py',
+     'from bnn_jax.training import workdir'),
+    ('the report reads files', 'bnn_jax/report/plots.py', 'import jax'),
     ('tensorflow is optional', 'bnn_jax/data/tfds.py',
      'try:\n  import tensorflow as tf\nfinally:\n  pass'),
     ('tensorflow is optional', 'experiments/sweep.py',

@@ -16,6 +16,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax import lax
 import jax.numpy as jnp
 
 from bnn_jax import errors
@@ -132,14 +133,26 @@ class _Tail(nn.Module):
 
   @nn.compact
   def __call__(self, a, shortcut, *, train, progress, frozen):
+    a = _materialize(a)
     y = self.norm(name='norm')(a, train=train, frozen=frozen)
     if shortcut is not None:
-      y = self.add(shortcut, y)
+      y = self.add(shortcut, _materialize(y))
     stream = self.activation(name='activation')(y, train=train)
+    stream = _materialize(stream)
     if self.sign is None:
       return stream, None
     bits = self.sign(name='sign')(stream, train=train, progress=progress)
-    return stream, bits
+    return stream, _materialize(bits)
+
+
+def _materialize(x: jax.Array) -> jax.Array:
+  """Returns `x`, which XLA then computes once.
+
+  Without the barrier XLA's CPU backend fuses the whole stream, block upon
+  block, into each of its consumers and computes it again in each: twice the
+  time of a training step.
+  """
+  return lax.optimization_barrier(x)
 
 
 def _shortcut(stream: jax.Array, stride: int, channels: int) -> jax.Array:

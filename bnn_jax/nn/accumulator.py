@@ -74,6 +74,11 @@ class Accumulator:
       raise errors.UserError(
         f'accumulator bits={self.bits!r} is not possible; choose 2 to 24.'
       )
+    if self.unit == 'popcount' and self.bits > 23:
+      raise errors.UserError(
+        f'accumulator bits={self.bits} is not possible with unit=popcount, '
+        'whose doubled result must stay below 2^24; choose 2 to 23.'
+      )
     if not _is_integer(self.simd) or self.simd < 1:
       raise errors.UserError(
         f'simd={self.simd!r} is not possible; choose a positive integer.'
@@ -435,9 +440,11 @@ def _dot(x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def _exact(x: jax.Array, w: jax.Array, shape: geometry_lib.Geometry):
-  """The sums without a register, tap by tap, which needs no patches."""
+  """The sums without a register, by whichever products are fast."""
   if shape.kernel and w.shape[-2] == 1:
     return _depthwise(x, w, shape)
+  if shape.kernel and shape.groups == 1:
+    return _convolution(x, w, shape)
   kernels = w.reshape(-1, *w.shape[-2:])
   return sum(
     _grouped_dot(
@@ -445,6 +452,16 @@ def _exact(x: jax.Array, w: jax.Array, shape: geometry_lib.Geometry):
       geometry_lib.grouped_weights(kernel, shape.groups),
     )
     for view, kernel in zip(geometry_lib.taps(x, shape), kernels, strict=True)
+  )
+
+
+def _convolution(x, w, shape):
+  axes = 'HW'[: len(shape.kernel)]
+  return lax.conv_general_dilated(
+    geometry_lib.pad(x, shape), w, shape.strides, 'VALID',
+    rhs_dilation=shape.dilation,
+    dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
+    precision=lax.Precision.HIGHEST,
   )
 
 

@@ -108,7 +108,8 @@ def prelu_constants(
   Returns:
     (k in [0, 7], g, h), int32 `[C]` each.
   """
-  k = round_half_up(-np.log2(np.asarray(slope, np.float64)))
+  with np.errstate(divide='ignore'):
+    k = round_half_up(-np.log2(np.asarray(slope, np.float64)))
   k = np.clip(k, 0, PRELU_SHIFT_MAX).astype(np.int32)
   return (
     k,

@@ -146,6 +146,10 @@ def geometry(
     )
   else:
     pairs = tuple((int(before), int(after)) for before, after in padding)
+    if any(min(pair) < 0 for pair in pairs):
+      raise errors.UserError(
+        f'padding={padding!r} is negative; cut the input instead.'
+      )
   result = Geometry(tuple(kernel), steps, pairs, spread, groups)
   if any(size < 1 for size in result.output_shape(spatial)):
     raise errors.UserError(
@@ -153,6 +157,11 @@ def geometry(
       f'{padding!r} is larger than its input of {tuple(spatial)}.'
     )
   return result
+
+
+def pad(x: jax.Array, shape: Geometry) -> jax.Array:
+  """The input `[B, *spatial, C]` with its padding of -1 around it."""
+  return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=-1)
 
 
 def taps(x: jax.Array, shape: Geometry) -> list[jax.Array]:
@@ -167,9 +176,7 @@ def taps(x: jax.Array, shape: Geometry) -> list[jax.Array]:
     positions hold -1.
   """
   output = shape.output_shape(x.shape[1:-1])
-  padded = jnp.pad(
-    x, ((0, 0), *shape.padding, (0, 0)), constant_values=-1
-  )
+  padded = pad(x, shape)
   views = []
   for position in itertools.product(*map(range, shape.kernel)):
     starts = [p * d for p, d in zip(position, shape.dilation, strict=True)]

@@ -97,7 +97,7 @@ class Evaluator:
 
 
 def _by_path(tree: Mapping[str, Any], path: tuple[str, ...] = ()):
-  """(path, counts) of all layers, in the order of the network."""
+  """(path, counts) of all layers."""
   for name, branch in tree.items():
     if name == 'counts':
       yield '/'.join(path), branch[0]
@@ -183,7 +183,8 @@ def run(
     'frames': front_end.frames(source_lib.CLIP_SAMPLES),
     'bins': front_end.bins,
   }
-  state = _restore(config, folder, model, shape, checkpoint)
+  restored = _restore(config, folder, model, shape, checkpoint)
+  state = restored.state
   profile = profile_lib.profile(model, **shape)
   registers = setup.accumulators(config)
   evaluators = {
@@ -202,7 +203,7 @@ def run(
     'variant': config.model.variant,
     'profile': profile,
     'splits': {},
-    'notes': [],
+    'notes': list(restored.notes),
   }
   for name in splits or setup.test_splits(config):
     source = setup.open_split(config, name)
@@ -218,8 +219,10 @@ def run(
   return results
 
 
-def _restore(config, folder, model, shape, checkpoint) -> state_lib.TrainState:
-  """The state of a checkpoint, with its deployed constants as stored."""
+def _restore(
+  config, folder, model, shape, checkpoint
+) -> checkpoints_lib.Restored:
+  """A checkpoint, with its deployed constants as stored."""
   path = folder / workdir_lib.CHECKPOINTS
   # The number of steps does not change the shape of the optimizer's state.
   fresh = state_lib.create(
@@ -232,7 +235,7 @@ def _restore(config, folder, model, shape, checkpoint) -> state_lib.TrainState:
       f'there is no checkpoint in {path}; train first, with --mode=train and '
       f'--workdir={folder}.'
     )
-  return found[0]
+  return found
 
 
 def _results_name(

@@ -32,8 +32,11 @@ class Writer:
     return self
 
   def __exit__(self, *unused: Any) -> None:
-    self._lines.close()
-    self._events.close()
+    try:
+      self._lines.close()
+      self._events.close()
+    except OSError as error:
+      raise self._unwritable(error) from error
 
   def write(
     self, step: int, epoch: float, kind: str, values: Mapping[str, float]

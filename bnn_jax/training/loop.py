@@ -7,7 +7,6 @@ import pathlib
 import signal
 import time
 
-from absl import logging
 import jax
 from jax import sharding
 import ml_collections
@@ -63,11 +62,13 @@ def train(
   model = setup.model(config)
   front_end = setup.front_end(config)
   augmentation = setup.augmentations(config)
-  workdir_lib.prepare(folder, config.to_dict(), config.seed)
+  setup.check_training(config)
+  if (folder / workdir_lib.CONFIG).exists():
+    workdir_lib.check_config(folder, config.to_dict())
   source = setup.open_split(config, 'training')
   validation = setup.open_split(config, 'validation')
   for note in (*source.notes, *validation.notes):
-    logging.info('%s', note)
+    console.print(note, highlight=False, markup=False)
 
   batch_size = config.training.batch_size
   batches = pipeline.train_iterator(
@@ -78,6 +79,9 @@ def train(
   total = config.training.epochs * epoch_steps
   optimizer = setup.optimizer(config, total)
   mesh = _mesh(batch_size)
+  # After all that bad input can stop, or a corrected command would meet the
+  # workdir of the wrong one.
+  workdir_lib.prepare(folder, config.to_dict(), config.seed)
   replicated = sharding.NamedSharding(mesh, sharding.PartitionSpec())
   sharded = sharding.NamedSharding(mesh, sharding.PartitionSpec('data'))
 
@@ -94,7 +98,10 @@ def train(
     )
     state = state.replace(inputs=jax.device_put(fitted, replicated))
   else:
-    state, position = found
+    for note in found.notes:
+      console.print(note, highlight=False, markup=False)
+    state, position = found.state, found.position
+    checkpoints_lib.discard_after(checkpoints, int(state.step))
     batches.set_state(position)
     console.print(f'going on from step {int(state.step)} in {folder}')
 
@@ -110,20 +117,25 @@ def train(
       label_smoothing=config.optimizer.label_smoothing,
     ),
     donate_argnums=0,
+    compiler_options=steps_lib.compiler_options(),
   )
   merge = jax.jit(metrics_lib.Means.merge)
   evaluator = evaluate.Evaluator(model, front_end, config.model.input_bits)
 
   def save(state):
+    _check_parameters(state, folder)
     state = evaluate.deploy(model, state, **shape)
     checkpoints_lib.save(
       checkpoints, jax.device_put(state, replicated), batches.get_state()
     )
     return state
 
+  def is_due(step, epochs):
+    return step % (epochs * epoch_steps) == 0
+
   first = int(state.step)
   window: list[metrics_lib.Means] = []
-  train_values: dict[str, float] = {}
+  logged = first
   started = time.monotonic()
   with (
     contextlib.closing(batches),
@@ -142,22 +154,22 @@ def train(
       window = [merge(window[0], observed)] if window else [observed]
       progress.step(step)
       epoch = step / epoch_steps
-      if step % config.training.log_steps == 0 or step == total:
+      last = step == total
+      validating = last or is_due(step, config.training.validation_epochs)
+      if validating or step % config.training.log_steps == 0:
         train_values = window.pop().compute()
         elapsed, started = time.monotonic() - started, time.monotonic()
-        done = (step - first) % config.training.log_steps or (
-          config.training.log_steps
-        )
-        train_values['clips_per_second'] = done * batch_size / elapsed
+        clips = (step - logged) * batch_size
+        logged = step
+        train_values['clips_per_second'] = clips / elapsed
         writer.write(step, epoch, 'train', train_values)
         progress.metrics(train_values)
       if received:
         save(state)
         raise StopError(received[0], step)
-      last = step == total
-      if last or step % (config.training.checkpoint_epochs * epoch_steps) == 0:
+      if last or is_due(step, config.training.checkpoint_epochs):
         state = jax.device_put(save(state), replicated)
-      if last or step % (config.training.validation_epochs * epoch_steps) == 0:
+      if validating:
         state = jax.device_put(
           evaluate.deploy(model, state, **shape), replicated
         )
@@ -166,6 +178,8 @@ def train(
         writer.write(step, epoch, 'validation', {'accuracy': accuracy})
         progress.validation(step, epoch, accuracy, train_values)
         started = time.monotonic()
+    if received:
+      raise StopError(received[0], total)
 
 
 def _mesh(batch_size: int) -> sharding.Mesh:
@@ -188,6 +202,20 @@ def _check_finite(
       f'the loss of step {step} is {loss}; lower optimizer.learning_rate or '
       f'penalty.weight. Checkpoints of earlier steps are whole in {folder}.'
     )
+
+
+def _check_parameters(
+  state: state_lib.TrainState, folder: pathlib.Path
+) -> None:
+  """Refuses to save what the loss of the next step would stumble over."""
+  for path, value in jax.tree_util.tree_leaves_with_path(state.params):
+    if not np.isfinite(value).all():
+      name = '/'.join(entry.key for entry in path)
+      raise errors.UserError(
+        f'{name} is not finite at step {int(state.step)}; lower '
+        'optimizer.learning_rate or penalty.weight. Checkpoints of earlier '
+        f'steps are whole in {folder}.'
+      )
 
 
 @contextlib.contextmanager

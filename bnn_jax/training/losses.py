@@ -42,19 +42,21 @@ def hinge(z: jax.Array, margin: float) -> jax.Array:
 
 
 def periodic(z: jax.Array, margin: float) -> jax.Array:
-  """Hinge on the sign that wrapping gives, of period 4 in z.
+  """Mean distance from the sums whose sign a wrapping register keeps.
 
-  Where a sum wraps an even number of times its sign is right again, so the
-  penalty is max(1 - margin - ||z mod 4 - 2| - 1|, 0) past the margin: a sum
-  is pushed to the nearest z with the right sign (after the overflow-aware
-  activity regularization for encrypted inference, 2024, and WrapNet, Ni et
-  al. 2021).
+  A register reads z - 2 for z in [1, 3), so the sign is wrong for |z| in
+  [1, 2), right again in [2, 3), and so on with period 2. The penalty is
+  max(|z| - margin, 0) up to |z| = 3/2, the middle of the wrong signs, from
+  where it falls to 0 at |z| = 3 - margin and goes on with period 2: a sum is
+  pushed to the nearest right sign (after WrapNet, Ni et al. 2021).
   """
-  # Distance of |z| from the nearest odd number, where the sign goes wrong
-  # or comes right, negative while it is wrong.
-  phase = jnp.mod(jnp.abs(z), 4.0)
-  inside = jnp.abs(phase - 2.0) - 1.0
-  return jnp.mean(jnp.maximum((1.0 - margin) - inside, 0))
+  magnitude = jnp.abs(z)
+  from_middle = jnp.where(
+    magnitude < 1.5,
+    1.5 - magnitude,
+    jnp.abs(jnp.mod(magnitude - 0.5, 2.0) - 1.0),
+  )
+  return jnp.mean(jnp.maximum(1.5 - margin - from_middle, 0))
 
 
 def variance(z: jax.Array, margin: float) -> jax.Array:

@@ -4,6 +4,8 @@ These functions alone know the names of the configuration's keys below the top
 level; what they return takes no configuration any more.
 """
 
+from collections.abc import Sequence
+import re
 from typing import Any
 
 import flax.linen as nn
@@ -18,9 +20,51 @@ from bnn_jax.data import sources
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
+from bnn_jax.training import losses
 from bnn_jax.training import schedules
 
 MODELS = {'speech_resnet': speech_resnet.build}
+VARIANTS = ('float', 'binary', 'overflow')
+NORM_VARIANTS = ('fused', 'two_ap2')
+
+
+_POSITIVE = (
+  'epochs', 'batch_size', 'log_steps', 'validation_epochs', 'checkpoint_epochs',
+  'input_clips',
+)
+
+
+def check_training(config: ml_collections.ConfigDict) -> None:
+  """Refuses what would stop a training only after its start.
+
+  Raises:
+    UserError: a number out of range, or a name that does not exist.
+  """
+  for key in _POSITIVE:
+    if config.training[key] < 1:
+      raise errors.UserError(
+        f'training.{key}={config.training[key]} is not positive; set it to at '
+        'least 1.'
+      )
+  for name, value in (
+    ('training.frozen_share', config.training.frozen_share),
+    ('optimizer.label_smoothing', config.optimizer.label_smoothing),
+  ):
+    if not 0 <= value <= 1:
+      raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
+  if not config.optimizer.learning_rate > 0:
+    raise errors.UserError(
+      f'optimizer.learning_rate={config.optimizer.learning_rate} is not '
+      'positive; choose one such as 0.002.'
+    )
+  _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
+
+
+def _check_name(field: str, value: str, names: Sequence[str]) -> None:
+  if value not in names:
+    raise errors.UserError(
+      f'{field}={value!r} does not exist; choose one of {", ".join(names)}.'
+    )
 
 
 def open_split(config: ml_collections.ConfigDict, split: str) -> source.Source:
@@ -70,9 +114,22 @@ def accumulators(
     default = accumulator.Accumulator(**fields)
   rules = tuple(
     (pattern, accumulator.Accumulator(**(fields | {'bits': bits})))
-    for pattern, bits in layer_bits
+    for pattern, bits in map(_layer_rule, layer_bits)
   )
   return accumulator.LayerAccumulators(default, rules)
+
+
+def _layer_rule(rule: Any) -> tuple[str, int]:
+  """One of accumulator.layer_bits."""
+  try:
+    pattern, bits = rule
+    re.compile(pattern)
+  except (TypeError, ValueError, re.error) as error:
+    raise errors.UserError(
+      f'accumulator.layer_bits holds {rule!r}; each of its entries is a pair '
+      "of a regular expression and bits, such as ('^stem$', 9)."
+    ) from error
+  return pattern, bits
 
 
 def model(config: ml_collections.ConfigDict) -> nn.Module:
@@ -81,10 +138,13 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   Raises:
     UserError: a network, variant or width that does not exist.
   """
-  if config.model.name not in MODELS:
+  _check_name('model.name', config.model.name, tuple(MODELS))
+  _check_name('model.variant', config.model.variant, VARIANTS)
+  _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
+  if config.model.thermometer_levels < 1:
     raise errors.UserError(
-      f'model.name={config.model.name!r} does not exist; '
-      f'choose one of {", ".join(MODELS)}.'
+      f'model.thermometer_levels={config.model.thermometer_levels} is not '
+      'positive; set it to at least 1.'
     )
   return MODELS[config.model.name](
     config.model.size,

@@ -1,0 +1,42 @@
+import pytest
+
+from configs import kws
+
+
+def test_every_option_sets_its_key():
+  config = kws.get_config(
+    'data=folder,data_dir=/d,test_dir=/t,classes=35,variant=binary,size=L,'
+    'accumulator_bits=5,overflow_mode=saturate,simd=8,unit=popcount,'
+    'penalty=periodic,seed=7,epochs=2'
+  )
+  assert config.data.source == 'folder'
+  assert config.data.data_dir == '/d'
+  assert config.data.test_dir == '/t'
+  assert config.data.classes == 35
+  assert config.model.variant == 'binary'
+  assert config.model.size == 'L'
+  assert config.accumulator.bits == 5
+  assert config.accumulator.overflow_mode == 'saturate'
+  assert config.accumulator.simd == 8
+  assert config.accumulator.unit == 'popcount'
+  assert config.penalty.kind == 'periodic'
+  assert config.seed == 7
+  assert config.training.epochs == 2
+
+
+def test_smoke_shrinks_but_yields_to_options():
+  whole, smoke = kws.get_config(), kws.get_config('smoke')
+  assert smoke.name == 'kws_smoke'
+  assert smoke.training.epochs < whole.training.epochs
+  assert kws.get_config('smoke,epochs=9,size=L').training.epochs == 9
+  assert kws.get_config('smoke,epochs=9,size=L').model.size == 'L'
+
+
+def test_it_is_locked():
+  with pytest.raises(AttributeError, match='locked'):
+    kws.get_config().epochs = 3
+
+
+def test_unknown_option():
+  with pytest.raises(ValueError, match="'foo' does not exist"):
+    kws.get_config('foo=1')

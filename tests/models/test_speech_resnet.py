@@ -1,0 +1,83 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.models import speech_resnet
+from bnn_jax.nn import accumulator as accumulator_lib
+from tests import tiny
+
+
+def q(clips=3):
+  random = np.random.default_rng(0)
+  return jnp.asarray(
+    random.integers(0, 256, (clips, tiny.SHAPE['frames'], 8)), jnp.uint8
+  )
+
+
+@pytest.fixture(scope='module')
+def state():
+  return tiny.state(tiny.network())
+
+
+def test_everything_between_the_layers_is_an_integer(state):
+  logits, seen = tiny.network().apply(
+    state.variables(), q(), train=False, capture_intermediates=True,
+    mutable=['intermediates'],
+  )
+  assert logits.shape == (3, tiny.CLASSES)
+  values = [
+    v for v in jax.tree.leaves(seen['intermediates']) if v is not None
+  ]
+  assert len(values) > 10
+  for value in values:
+    assert np.array_equal(value, np.round(value))
+  tail = seen['intermediates']['block0']['tail']
+  (bits,) = tail['sign']['__call__']
+  assert set(np.unique(bits)) == {-1, 1}
+  (stream,) = tail['activation']['__call__']
+  assert stream.min() >= -128 and stream.max() <= 127
+
+
+def test_accumulators_are_chosen_by_path(state):
+  def logits(rules):
+    register = accumulator_lib.LayerAccumulators(
+      accumulator_lib.Accumulator(20, 'wrap', 8), rules
+    )
+    model = tiny.network(register)
+    return model.apply(state.variables(), q(), train=False)
+
+  narrow = accumulator_lib.Accumulator(2, 'wrap', 8)
+  wide = logits(())
+  assert np.array_equal(wide, logits((('^nowhere$', narrow),)))
+  for path in ('^stem$', '^block0/conv$', '^block1/conv$'):
+    assert not np.array_equal(wide, logits(((path, narrow),)))
+
+
+def test_shortcut_keeps_every_second_frame_and_appends_zeros():
+  stream = jnp.arange(10.0).reshape(1, 5, 2)
+  found = speech_resnet._shortcut(stream, 2, 3)
+  assert found.tolist() == [[[0, 1, 0], [4, 5, 0], [8, 9, 0]]]
+
+
+def test_clips_do_not_see_each_other(state):
+  model = tiny.network()
+  together = model.apply(state.variables(), q(), train=False)
+  alone = model.apply(state.variables(), q()[1:2], train=False)
+  assert np.array_equal(together[1:2], alone)
+
+
+def test_float_twin_has_the_same_shape():
+  model = tiny.network(variant='float')
+  variables = model.init(jax.random.key(0), q(), train=True)
+  assert model.apply(variables, q(), train=False).shape == (3, tiny.CLASSES)
+
+
+def test_unknown_size():
+  with pytest.raises(errors.UserError, match="size='XXL' does not exist"):
+    speech_resnet.build(
+      'XXL', 'overflow', 12, accumulator=accumulator_lib.Accumulator(),
+      stream=None, levels=1, norm_variant='fused', weight_gradient='hard_tanh',
+      activation_gradient='approx_sign',
+    )

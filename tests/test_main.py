@@ -1,0 +1,385 @@
+"""The command line: what it refuses, survives and goes on from."""
+
+import json
+import pathlib
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+import jax
+import numpy as np
+from orbax import checkpoint as ocp
+import pytest
+
+from tests import conftest
+
+# 30 steps with checkpoints at 6, 12, ... of which the last three are kept.
+SHORT = (
+  '--config.training.epochs=10',
+  '--config.training.checkpoint_epochs=2',
+  '--config.training.validation_epochs=5',
+  '--config.training.log_steps=1',
+  '--config.accumulator.bits=4',
+  '--config.accumulator.simd=16',
+)
+STEPS = 30
+
+
+@pytest.fixture(scope='session')
+def finished(shared, command) -> pathlib.Path:
+  """The workdir of a training that nothing interrupted; not to be changed."""
+  folder = shared / 'finished'
+  with conftest.locked(shared):
+    if not folder.exists():
+      done = command(folder, *SHORT)
+      assert done.returncode == 0, done.stderr
+  return folder
+
+
+@pytest.fixture
+def workdir(finished, tmp_path) -> pathlib.Path:
+  """A copy of it."""
+  return pathlib.Path(shutil.copytree(finished, tmp_path / 'run'))
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> str:
+  """Asserts one sentence on stderr that holds `words`."""
+  assert done.returncode == 1, done
+  assert 'Traceback' not in done.stdout + done.stderr
+  lines = done.stderr.splitlines()
+  assert len(lines) == 1 and lines[0].startswith('error: '), done.stderr
+  for word in words:
+    assert word in lines[0]
+  return lines[0]
+
+
+def steps_of(folder: pathlib.Path) -> list[int]:
+  return sorted(
+    int(path.name) for path in (folder / 'checkpoints').iterdir()
+    if path.name.isdigit()
+  )
+
+
+def leaves_of(folder: pathlib.Path, step: int) -> dict[str, np.ndarray]:
+  """Every array of a checkpoint by its path."""
+  with ocp.CheckpointManager((folder / 'checkpoints').resolve()) as manager:
+    state = manager.restore(
+      step, args=ocp.args.Composite(state=ocp.args.StandardRestore())
+    )['state']
+  return {
+    jax.tree_util.keystr(path): np.asarray(value)
+    for path, value in jax.tree_util.tree_leaves_with_path(state)
+  }
+
+
+def assert_same_end(folder: pathlib.Path, finished: pathlib.Path) -> None:
+  """Equal to the bit: checkpoint of the last step, and results."""
+  expected, found = leaves_of(finished, STEPS), leaves_of(folder, STEPS)
+  assert found.keys() == expected.keys()
+  for group in ('params', 'batch_stats', 'opt_state', 'deployed', 'inputs'):
+    assert any(group in name for name in expected)
+  for name, value in expected.items():
+    assert value.tobytes() == found[name].tobytes(), name
+  results = [
+    json.loads((place / 'results.json').read_text())
+    for place in (folder, finished)
+  ]
+  for result in results:
+    result['notes'] = []
+  assert results[0] == results[1]
+
+
+@pytest.mark.parametrize('flags, words', [
+  (['--foo=3'], ["'foo'"]),
+  (['--config.foo=3'], ['--config.foo does not exist', 'accumulator']),
+  (['--config.model.sizes=S'], ['--config.model.sizes', 'variant']),
+  (['--mode=foo'], ['--mode=foo', 'train|evaluate|report']),
+  (['extra'], ["argument 'extra'"]),
+  (['--config=configs/nothing.py'], ["'configs/nothing.py' does not exist"]),
+  (['--config=configs/kws.py:foo'], ["'foo' does not exist", 'smoke']),
+  (['--config=configs/kws.py:accumulator_bits=0'],
+   ['accumulator_bits=0 is not possible', '2 to 24']),
+  (['--config=configs/kws.py:accumulator_bits=1'], ['accumulator_bits=1 ']),
+  (['--config=configs/kws.py:accumulator_bits=40'], ['accumulator_bits=40 ']),
+  (['--config=configs/kws.py:overflow_mode=foo'],
+   ['overflow_mode=foo', 'exact, wrap, saturate']),
+  (['--config=configs/kws.py:simd=0'], ['simd=0 ', 'a whole number']),
+  (['--config=configs/kws.py:simd=x'], ['simd=x ']),
+  (['--config.training.batch_size=1.5'], ['batch_size=1.5']),
+])
+def test_bad_flag_is_refused(command, tmp_path, flags, words):
+  folder = tmp_path / 'run'
+  refused(command(folder, *flags), *words)
+  assert not folder.exists()
+
+
+def test_config_is_needed(command):
+  refused(command.run([*command.line('x')[:3]]), '--config is missing')
+
+
+@pytest.mark.parametrize('flags, words', [
+  (['--config.accumulator.bits=0'], ['bits=0', '2 to 24']),
+  (['--config.accumulator.bits=1'], ['bits=1 ']),
+  (['--config.accumulator.bits=40'], ['bits=40 ']),
+  (['--config.accumulator.overflow_mode=foo'], ["overflow_mode='foo'"]),
+  (['--config.accumulator.simd=-3'], ['simd=-3', 'positive']),
+  (["--config.accumulator.layer_bits=(('(',9),)"], ['layer_bits', "('(', 9)"]),
+  (['--config.model.variant=foo'], ["model.variant='foo'", 'overflow']),
+  (['--config.model.norm_variant=foo'], ["'foo'", 'two_ap2']),
+  (['--config.model.thermometer_levels=0'], ['thermometer_levels=0']),
+  (['--config.penalty.kind=foo'], ["penalty.kind='foo'", 'periodic']),
+  (['--config.training.epochs=0'], ['training.epochs=0']),
+  (['--config.training.batch_size=31'], ['batch_size=31', '30 training']),
+  (['--config.data.source=foo'], ["'foo'", 'folder']),
+  (['--config.data.data_dir='], ['data.data_dir is empty']),
+  (['--config.data.data_dir=/nowhere'], ['/nowhere']),
+])
+def test_bad_value_is_refused_before_a_workdir_is_made(
+  command, tmp_path, flags, words
+):
+  folder = tmp_path / 'run'
+  refused(command(folder, *flags), *words)
+  assert not folder.exists()
+
+
+def test_empty_data_folder(command, tmp_path):
+  (tmp_path / 'data').mkdir()
+  done = command(tmp_path / 'run', data=tmp_path / 'data')
+  refused(done, str(tmp_path / 'data'), 'holds no folder of a word')
+
+
+def test_unknown_word(command, tiny_data, tmp_path):
+  data = shutil.copytree(tiny_data, tmp_path / 'data')
+  (data / 'elephant').mkdir()
+  refused(command(tmp_path / 'run', data=data), f'{data}/elephant')
+
+
+def spoil(data: pathlib.Path) -> None:
+  """Makes four training clips unusable, each in its own way."""
+  paths = sorted((data / 'yes').iterdir())[:4]
+  content = paths[0].read_bytes()
+  paths[0].write_bytes(content[:-7000])
+  paths[1].write_bytes(
+    content[:22] + struct.pack('<H', 2) + content[24:]
+  )
+  paths[2].write_bytes(
+    content[:24] + struct.pack('<I', 8000) + content[28:]
+  )
+  paths[3].write_text('no audio')
+
+
+def test_broken_files_are_told_and_left_out(command, tiny_data, tmp_path):
+  data = shutil.copytree(tiny_data, tmp_path / 'data')
+  spoil(data)
+  # Too many of them stop the training, with the first one named.
+  refused(
+    command(tmp_path / 'run', data=data),
+    '4 of the 24 clips of the training split', '16.67%',
+    'yes/00000000_nohash_0.wav: truncated', 'data.max_bad_share',
+  )
+  # The batch is too large, so that the run ends where it would train.
+  done = command(
+    tmp_path / 'run', '--config.data.max_bad_share=0.2',
+    '--config.training.batch_size=99', data=data,
+  )
+  refused(done, 'batch_size=99 exceeds')
+  note = next(line for line in done.stdout.splitlines() if 'left out' in line)
+  assert note.startswith('4 of the 24 clips of the training split')
+  assert 'truncated (9000 of 16000 bytes of audio)' in note
+  assert '00000001_nohash_0.wav: stereo (2 channels' in note
+  assert '00000002_nohash_0.wav: 8000 Hz' in note
+  assert note.endswith('; and others.')
+
+
+def test_end_of_a_training(finished):
+  assert steps_of(finished) == [18, 24, 30]
+  results = json.loads((finished / 'results.json').read_text())
+  assert results['step'] == STEPS
+  assert results['splits']['testing']['clips'] == 5
+  assert np.sum(results['splits']['testing']['confusion']) == 5
+  # Registers of four bits do overflow here, or the runs below would show less.
+  overflow = results['splits']['testing']['overflow']
+  assert sum(layer['persistent'] for layer in overflow) > 0
+  lines = (finished / 'metrics.jsonl').read_text().splitlines()
+  entries = [json.loads(line) for line in lines]
+  train = [e['step'] for e in entries if e['kind'] == 'train']
+  assert train == list(range(1, STEPS + 1))
+  validation = [e['step'] for e in entries if e['kind'] == 'validation']
+  assert validation == [15, 30]
+  assert (finished / 'report.html').exists()
+
+
+def test_finished_training_is_evaluated_again(command, workdir, finished):
+  done = command(workdir, *SHORT)
+  assert done.returncode == 0, done.stderr
+  assert f'going on from step {STEPS}' in done.stdout
+  assert_same_end(workdir, finished)
+
+
+def test_workdir_of_another_configuration(command, workdir):
+  done = command(workdir, *SHORT, '--config.training.epochs=11')
+  refused(done, str(workdir), 'training.epochs (10 there, 11 now)')
+  assert steps_of(workdir) == [18, 24, 30]
+
+
+def test_evaluation_needs_a_checkpoint(command, workdir):
+  shutil.rmtree(workdir / 'checkpoints')
+  done = command(workdir, *SHORT, '--mode=evaluate')
+  refused(done, f'no checkpoint in {workdir}/checkpoints', '--mode=train')
+
+
+def test_evaluation_of_a_step_that_is_not_there(command, workdir):
+  done = command(workdir, *SHORT, '--mode=evaluate', '--checkpoint=7')
+  refused(done, 'no checkpoint of step 7', '[18, 24, 30]')
+
+
+def test_unknown_split(command, workdir):
+  before = (workdir / 'results.json').read_bytes()
+  done = command(workdir, *SHORT, '--mode=evaluate', '--splits=foo')
+  refused(done, "no split 'foo'", 'training, validation, testing')
+  assert (workdir / 'results.json').read_bytes() == before
+
+
+def test_evaluation_needs_a_workdir(command):
+  line = [a for a in command.line('x') if not a.startswith('--workdir')]
+  refused(command.run([*line, '--mode=evaluate']), '--workdir')
+
+
+def test_evaluation_with_another_accumulator(command, workdir):
+  before = (workdir / 'results.json').read_bytes()
+  done = command(
+    workdir, *SHORT, '--mode=evaluate', '--config.accumulator.bits=6',
+    '--config.accumulator.overflow_mode=saturate',
+  )
+  assert done.returncode == 0, done.stderr
+  other = json.loads((workdir / 'results-6-saturate-16-dot.json').read_text())
+  assert other['accumulator']['overflow_mode'] == 'saturate'
+  assert (workdir / 'results.json').read_bytes() == before
+
+
+def truncate(path: pathlib.Path) -> None:
+  path.write_bytes(path.read_bytes()[:-1 - path.stat().st_size // 2])
+
+
+def overwrite(path: pathlib.Path) -> None:
+  path.write_bytes(bytes(path.stat().st_size))
+
+
+def damage(workdir: pathlib.Path, step: int, how) -> None:
+  for path in (workdir / 'checkpoints' / str(step)).rglob('*'):
+    if path.is_file() and path.stat().st_size:
+      how(path)
+
+
+@pytest.mark.parametrize('how', [truncate, overwrite])
+def test_damaged_newest_checkpoint(command, workdir, finished, how):
+  damage(workdir, 30, how)
+  done = command(workdir, *SHORT)
+  assert done.returncode == 0, done.stderr
+  assert 'The checkpoint of step 30' in done.stdout
+  assert 'falling back to the one before it' in done.stdout
+  assert 'going on from step 24' in done.stdout
+  assert_same_end(workdir, finished)
+
+
+def test_evaluation_falls_back_and_says_so(command, workdir):
+  damage(workdir, 30, truncate)
+  done = command(workdir, *SHORT, '--mode=evaluate')
+  assert done.returncode == 0, done.stderr
+  assert 'falling back to the one before it' in done.stdout
+  results = json.loads((workdir / 'results.json').read_text())
+  assert results['step'] == 24
+  assert 'The checkpoint of step 30' in results['notes'][0]
+  assert steps_of(workdir) == [18, 24, 30]
+
+
+def test_all_checkpoints_damaged(command, workdir):
+  for step in (18, 24, 30):
+    damage(workdir, step, truncate)
+  for mode in ('train', 'evaluate'):
+    done = command(workdir, *SHORT, f'--mode={mode}')
+    refused(done, 'tried steps [30, 24, 18]', 'remove the folder')
+  assert steps_of(workdir) == [18, 24, 30]
+
+
+def test_loss_that_is_not_finite(command, tmp_path):
+  # The first step has the rate 0 * inf, and no number comes out of it.
+  done = command(tmp_path / 'run', '--config.optimizer.learning_rate=inf')
+  refused(done, 'the loss of step 2 is nan', 'optimizer.learning_rate')
+
+
+def after_step(folder: pathlib.Path, step: int) -> bool:
+  path = folder / 'metrics.jsonl'
+  return path.exists() and f'"step": {step},' in path.read_text()
+
+
+def interrupt(command, folder: pathlib.Path, number: int) -> tuple[int, str]:
+  """Sends a signal after step 8; exit status and output."""
+  process = command.start(folder, *SHORT)
+  end = time.monotonic() + 200
+  while process.poll() is None and not after_step(folder, 8):
+    assert time.monotonic() < end
+    time.sleep(0.005)
+  process.send_signal(number)
+  output, _ = process.communicate(timeout=100)
+  return process.returncode, output
+
+
+def test_sigterm_saves_and_goes_on_to_the_bit(command, finished, tmp_path):
+  folder = tmp_path / 'run'
+  status, output = interrupt(command, folder, signal.SIGTERM)
+  assert status == 128 + signal.SIGTERM, output
+  assert 'Traceback' not in output
+  told = re.search(r'stopped by SIGTERM; the state of step (\d+) is', output)
+  assert told is not None
+  step = int(told[1])
+  assert 8 <= step < STEPS
+  assert steps_of(folder)[-1] == step
+  done = command(folder, *SHORT)
+  assert done.returncode == 0, done.stderr
+  assert f'going on from step {step}' in done.stdout
+  assert_same_end(folder, finished)
+
+
+def test_sigkill_goes_on_to_the_bit(command, finished, tmp_path):
+  folder = tmp_path / 'run'
+  status, _ = interrupt(command, folder, signal.SIGKILL)
+  assert status == -signal.SIGKILL
+  step = steps_of(folder)[-1]
+  assert step in range(6, STEPS, 6)
+  with (folder / 'metrics.jsonl').open('a') as file:
+    file.write('{"step": 9, "ep')
+  done = command(folder, *SHORT)
+  assert done.returncode == 0, done.stderr
+  assert f'going on from step {step}' in done.stdout
+  assert_same_end(folder, finished)
+  for line in (folder / 'metrics.jsonl').read_text().splitlines():
+    json.loads(line)
+
+
+def test_full_disk(command, finished, tmp_path):
+  can_mount = subprocess.run(
+    ['unshare', '-m', 'mount', '-t', 'tmpfs', 'none', str(tmp_path)],
+    capture_output=True,
+  ).returncode == 0 if shutil.which('unshare') else False
+  if not can_mount:
+    pytest.skip('needs the right to mount a small disk')
+  disk, kept = tmp_path / 'disk', tmp_path / 'run'
+  disk.mkdir()
+  # What is on the disk goes with it, so it is copied before the end.
+  script = (
+    'mount -t tmpfs -o size=3500k none "$1" && disk="$1" kept="$2" && shift 2'
+    ' && { "$@"; status=$?; cp -r "$disk/run" "$kept"; exit $status; }'
+  )
+  before = ('unshare', '-m', 'bash', '-c', script, 'bash', disk, kept)
+  done = command(disk / 'run', *SHORT, before=map(str, before))
+  refused(done, 'the checkpoint of step 12 needs',
+          'the checkpoint of step 6 is whole')
+  assert steps_of(kept) == [6]
+  done = command(kept, *SHORT)
+  assert done.returncode == 0, done.stderr
+  assert 'going on from step 6' in done.stdout
+  assert_same_end(kept, finished)

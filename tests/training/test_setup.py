@@ -1,0 +1,80 @@
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.training import setup
+from configs import kws
+
+
+def config(string='smoke', **changes):
+  made = kws.get_config(string).unlock()
+  made.update_from_flattened_dict(changes)
+  return made
+
+
+def test_layer_bits():
+  made = setup.accumulators(config(
+    'smoke,accumulator_bits=6,overflow_mode=saturate',
+    **{'accumulator.layer_bits': (('^stem$', 9), ('block', 5))},
+  ))
+  assert made.at('stem').bits == 9
+  assert made.at('block0/conv').bits == 5
+  assert made.at('classifier').bits == 6
+  assert made.at('stem').overflow_mode == 'saturate'
+
+
+def test_binary_variant_never_overflows():
+  binary = config('smoke,variant=binary,accumulator_bits=4')
+  register = setup.accumulators(binary).default
+  assert (register.bits, register.overflow_mode) == (4, 'exact')
+
+
+def test_without_overflow():
+  overflow = config('smoke,accumulator_bits=4')
+  exact = setup.without_overflow(overflow)
+  assert exact.model.variant == 'binary'
+  assert overflow.model.variant == 'overflow'
+  assert setup.without_overflow(config('smoke,variant=float')).model.variant \
+    == 'float'
+
+
+def test_describe_accumulator():
+  made = config('smoke,accumulator_bits=4,simd=2,unit=popcount')
+  assert setup.describe_accumulator(made) == {
+    'bits': 4, 'overflow_mode': 'wrap', 'simd': 2, 'unit': 'popcount',
+  }
+
+
+def test_test_splits():
+  assert setup.test_splits(config()) == ('testing', 'unseen')
+  assert setup.test_splits(config('data=folder')) == ('testing',)
+
+
+def test_no_penalty_has_no_weight():
+  assert float(setup.penalty_weight(config('penalty=none'), 100)(50)) == 0.0
+  assert float(setup.penalty_weight(config('penalty=hinge'), 100)(50)) > 0.0
+
+
+@pytest.mark.parametrize('key, value', [
+  ('training.epochs', 0), ('training.batch_size', -1),
+  ('training.log_steps', 0), ('training.validation_epochs', 0),
+  ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
+  ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
+  ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', float('nan')),
+  ('penalty.kind', 'foo'),
+])
+def test_training_is_checked(key, value):
+  setup.check_training(config())
+  with pytest.raises(errors.UserError, match=key):
+    setup.check_training(config(**{key: value}))
+
+
+@pytest.mark.parametrize('key, value', [
+  ('model.name', 'foo'), ('model.variant', 'foo'),
+  ('model.norm_variant', 'foo'), ('model.thermometer_levels', 0),
+  ('model.size', 'XXL'), ('accumulator.layer_bits', (('stem',),)),
+  ('accumulator.layer_bits', (('(', 9),)), ('accumulator.layer_bits', (3,)),
+])
+def test_model_is_checked(key, value):
+  setup.model(config())
+  with pytest.raises(errors.UserError, match=key.rpartition('.')[2]):
+    setup.model(config(**{key: value}))

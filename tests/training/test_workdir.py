@@ -1,0 +1,77 @@
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.training import workdir
+
+CONFIG = {'name': 'a', 'accumulator': {'bits': 8, 'layer_bits': ((1, 2),)}}
+
+
+def changed(**accumulator):
+  return CONFIG | {'accumulator': CONFIG['accumulator'] | accumulator}
+
+
+def test_prepare_makes_and_knows_its_own(tmp_path):
+  folder = tmp_path / 'a' / 'b'
+  workdir.prepare(folder, CONFIG, seed=3)
+  written = (folder / 'provenance.json').read_bytes()
+  record = workdir.read_json(folder / 'provenance.json')
+  assert record['seed'] == 3
+  assert set(record['versions']) == set(workdir.PACKAGES)
+  # A tuple is a list in the file, and yet the same configuration.
+  workdir.prepare(folder, CONFIG, seed=3)
+  assert (folder / 'provenance.json').read_bytes() == written
+  assert sorted(p.name for p in folder.iterdir()) == [
+    'config.json', 'provenance.json',
+  ]
+
+
+def test_another_configuration(tmp_path):
+  workdir.prepare(tmp_path, CONFIG, seed=0)
+  with pytest.raises(errors.UserError) as caught:
+    workdir.prepare(tmp_path, changed(bits=9, simd=1), seed=0)
+  assert str(caught.value) == (
+    f'the workdir {tmp_path} is of another configuration: accumulator.bits '
+    '(8 there, 9 now), accumulator.simd (None there, 1 now); choose another '
+    '--workdir or the same configuration.'
+  )
+
+
+def test_ignored_keys_may_differ(tmp_path):
+  workdir.prepare(tmp_path, CONFIG, seed=0)
+  workdir.check_config(tmp_path, changed(bits=9), ignore=('accumulator.',))
+  with pytest.raises(errors.UserError, match='name'):
+    workdir.check_config(
+      tmp_path, changed(bits=9) | {'name': 'b'}, ignore=('accumulator.',)
+    )
+
+
+def test_many_differences_are_counted(tmp_path):
+  workdir.prepare(tmp_path, {str(i): i for i in range(7)}, seed=0)
+  other = {str(i): i + 1 for i in range(7)}
+  with pytest.raises(errors.UserError, match='4 there, 5 now.* and 2 more;'):
+    workdir.check_config(tmp_path, other)
+
+
+def test_workdir_that_cannot_be_made(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(errors.UserError, match='cannot be made'):
+    workdir.prepare(tmp_path / 'file', CONFIG, seed=0)
+
+
+def test_json_that_is_none(tmp_path):
+  (tmp_path / 'config.json').write_text('{\n"a": ')
+  with pytest.raises(errors.UserError, match=r'no JSON \(line 2\)'):
+    workdir.check_config(tmp_path, CONFIG)
+  with pytest.raises(errors.UserError, match='cannot be read'):
+    workdir.read_json(tmp_path / 'nothing.json')
+
+
+def test_write_json_is_whole_or_nothing(tmp_path):
+  path = tmp_path / 'a.json'
+  workdir.write_json(path, {'a': 1})
+  with pytest.raises(TypeError):
+    workdir.write_json(path, {'a': object()})
+  assert workdir.read_json(path) == {'a': 1}
+  with pytest.raises(errors.UserError, match='could not be written'):
+    workdir.write_json(tmp_path / 'none' / 'a.json', {})
+  assert [p.name for p in tmp_path.iterdir()] == ['a.json']
