@@ -153,8 +153,10 @@ def _penalty(options) -> ml_collections.ConfigDict:
 
 def _optimizer() -> ml_collections.ConfigDict:
   optimizer = ml_collections.ConfigDict()
-  # AdamW on latent weights, which are clipped to [-1, 1].
-  optimizer.learning_rate = 0.002
+  # AdamW. Latent weights are clipped to [-1, 1] and act through their signs
+  # alone, so their rate is much higher than that of real parameters.
+  optimizer.learning_rate = 0.005
+  optimizer.latent_learning_rate = 0.03
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
   # Of the steps; a cosine to 0 follows.

@@ -109,13 +109,18 @@ def prelu_constants(
     (k in [0, 7], g, h), int32 `[C]` each.
   """
   with np.errstate(divide='ignore'):
-    k = round_half_up(-np.log2(np.asarray(slope, np.float64)))
-  k = np.clip(k, 0, PRELU_SHIFT_MAX).astype(np.int32)
+    log2_slope = np.log2(np.asarray(slope, np.float64))
   return (
-    k,
+    prelu_shift(log2_slope),
     stream_integer(g, bits, fraction_bits),
     stream_integer(h, bits, fraction_bits),
   )
+
+
+def prelu_shift(log2_slope: np.ndarray) -> np.ndarray:
+  """Right shift k `[C]`, int32 in [0, 7], for slopes of 2^log2_slope."""
+  k = round_half_up(-np.asarray(log2_slope, np.float64))
+  return np.clip(k, 0, PRELU_SHIFT_MAX).astype(np.int32)
 
 
 def classifier_bias(bias: np.ndarray) -> np.ndarray:

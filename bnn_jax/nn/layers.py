@@ -410,12 +410,12 @@ class ShiftPReLU(nn.Module):
   ) -> dict[str, np.ndarray]:
     """Its variables of the collection `deployed`, from NumPy in float64."""
     del statistics
-    slope = np.exp2(np.asarray(params['log2_slope'], np.float64))
-    k, g, h = constants.prelu_constants(
-      slope, params['before'], params['after'], self.stream.bits,
-      self.stream.fraction_bits,
-    )
-    return {'k': k, 'g': g, 'h': h}
+    bits, fraction = self.stream.bits, self.stream.fraction_bits
+    return {
+      'k': constants.prelu_shift(params['log2_slope']),
+      'g': constants.stream_integer(params['before'], bits, fraction),
+      'h': constants.stream_integer(params['after'], bits, fraction),
+    }
 
 
 class Thermometer(nn.Module):

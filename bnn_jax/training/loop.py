@@ -65,6 +65,12 @@ def train(
   setup.check_training(config)
   if (folder / workdir_lib.CONFIG).exists():
     workdir_lib.check_config(folder, config.to_dict())
+  console.print(
+    f'reading the data set {config.data.source}; if it is still to be made, '
+    'that takes up to a minute' if config.data.source == 'synthetic'
+    else f'reading {config.data.data_dir}',
+    highlight=False, markup=False,
+  )
   source = setup.open_split(config, 'training')
   validation = setup.open_split(config, 'validation')
   for note in (*source.notes, *validation.notes):
@@ -111,7 +117,7 @@ def train(
       front_end=front_end, augmentation=augmentation,
       input_bits=config.model.input_bits, steps=total,
       frozen_share=config.training.frozen_share,
-      learning_rate=setup.learning_rate(config, total),
+      learning_rate=setup.learning_rates(config, total)['real'],
       penalty_weight=setup.penalty_weight(config, total),
       penalty_kind=config.penalty.kind, penalty_margin=config.penalty.margin,
       label_smoothing=config.optimizer.label_smoothing,
@@ -134,6 +140,7 @@ def train(
     return step % (epochs * epoch_steps) == 0
 
   first = int(state.step)
+  loss = jax.numpy.zeros(())
   window: list[metrics_lib.Means] = []
   logged = first
   started = time.monotonic()
@@ -150,7 +157,9 @@ def train(
         for name, value in next(batches).items()
       }
       state, observed = train_step(state, batch)
-      _check_finite(observed, step, folder)
+      # A step late, so that the device need not wait for the host.
+      _check_finite(loss, step - 1, folder)
+      loss = observed.totals['loss']
       window = [merge(window[0], observed)] if window else [observed]
       progress.step(step)
       epoch = step / epoch_steps
@@ -164,10 +173,13 @@ def train(
         train_values['clips_per_second'] = clips / elapsed
         writer.write(step, epoch, 'train', train_values)
         progress.metrics(train_values)
+      saving = last or is_due(step, config.training.checkpoint_epochs)
+      if saving or received:
+        _check_finite(loss, step, folder)
       if received:
         save(state)
         raise StopError(received[0], step)
-      if last or is_due(step, config.training.checkpoint_epochs):
+      if saving:
         state = jax.device_put(save(state), replicated)
       if validating:
         state = jax.device_put(
@@ -193,14 +205,12 @@ def _mesh(batch_size: int) -> sharding.Mesh:
   return sharding.Mesh(np.array(devices), ('data',))
 
 
-def _check_finite(
-  observed: metrics_lib.Means, step: int, folder: pathlib.Path
-) -> None:
-  loss = float(observed.totals['loss'])
-  if not math.isfinite(loss):
+def _check_finite(loss: jax.Array, step: int, folder: pathlib.Path) -> None:
+  if not math.isfinite(float(loss)):
     raise errors.UserError(
-      f'the loss of step {step} is {loss}; lower optimizer.learning_rate or '
-      f'penalty.weight. Checkpoints of earlier steps are whole in {folder}.'
+      f'the loss of step {step} is {float(loss)}; lower '
+      'optimizer.learning_rate or penalty.weight. Checkpoints of earlier '
+      f'steps are whole in {folder}.'
     )
 
 

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import flax.linen as nn
+import jax
 import ml_collections
 import optax
 
@@ -22,6 +23,7 @@ from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
 from bnn_jax.training import losses
 from bnn_jax.training import schedules
+from bnn_jax.training import state as state_lib
 
 MODELS = {'speech_resnet': speech_resnet.build}
 VARIANTS = ('float', 'binary', 'overflow')
@@ -52,11 +54,12 @@ def check_training(config: ml_collections.ConfigDict) -> None:
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
-  if not config.optimizer.learning_rate > 0:
-    raise errors.UserError(
-      f'optimizer.learning_rate={config.optimizer.learning_rate} is not '
-      'positive; choose one such as 0.002.'
-    )
+  for name in ('learning_rate', 'latent_learning_rate'):
+    if not config.optimizer[name] > 0:
+      raise errors.UserError(
+        f'optimizer.{name}={config.optimizer[name]} is not positive; choose '
+        'one such as 0.005.'
+      )
   _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
 
 
@@ -161,13 +164,18 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   )
 
 
-def learning_rate(
+def learning_rates(
   config: ml_collections.ConfigDict, steps: int
-) -> optax.Schedule:
-  """Learning rate by step."""
-  return schedules.learning_rate(
-    steps, config.optimizer.learning_rate, config.optimizer.warmup_share
-  )
+) -> dict[str, optax.Schedule]:
+  """Learning rates of 'latent' and of 'real' parameters by step."""
+  peaks = {
+    'latent': config.optimizer.latent_learning_rate,
+    'real': config.optimizer.learning_rate,
+  }
+  return {
+    name: schedules.learning_rate(steps, peak, config.optimizer.warmup_share)
+    for name, peak in peaks.items()
+  }
 
 
 def penalty_weight(
@@ -186,12 +194,25 @@ def penalty_weight(
 def optimizer(
   config: ml_collections.ConfigDict, steps: int
 ) -> optax.GradientTransformation:
-  """AdamW with clipped gradients."""
+  """AdamW with clipped gradients, faster on latent weights.
+
+  A latent weight acts only through its sign, so its rate says how many steps
+  it takes to flip; a real parameter's says how far it moves.
+  """
+  def labels(params):
+    return jax.tree.map(
+      lambda latent: 'latent' if latent else 'real',
+      state_lib.is_latent(params),
+    )
+
+  rates = learning_rates(config, steps)
+  decay = config.optimizer.weight_decay
   return optax.chain(
     optax.clip_by_global_norm(config.optimizer.gradient_norm),
-    optax.adamw(
-      learning_rate(config, steps),
-      weight_decay=config.optimizer.weight_decay,
+    optax.multi_transform(
+      {name: optax.adamw(rate, weight_decay=decay)
+       for name, rate in rates.items()},
+      labels,
     ),
   )
 
