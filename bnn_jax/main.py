@@ -6,6 +6,7 @@ python -m bnn_jax.main --config=configs/kws.py
 import datetime
 import os
 import pathlib
+import signal
 import sys
 
 from absl import app
@@ -62,6 +63,7 @@ def _run(mode: str, config, folder: pathlib.Path) -> None:
   from bnn_jax.report import html
   from bnn_jax.training import evaluate
   from bnn_jax.training import loop
+  from bnn_jax.training import workdir
 
   if 'JAX_COORDINATOR_ADDRESS' in os.environ:
     jax.distributed.initialize(
@@ -73,6 +75,7 @@ def _run(mode: str, config, folder: pathlib.Path) -> None:
     quiet=jax.process_index() > 0, soft_wrap=True
   )
   if mode == 'train':
+    console.print(f'workdir: {folder}', highlight=False)
     try:
       loop.train(config, folder, console)
     except loop.StopError as stop:
@@ -86,6 +89,12 @@ def _run(mode: str, config, folder: pathlib.Path) -> None:
       config, folder, splits=_SPLITS.value, checkpoint=_CHECKPOINT.value
     )
     report_console.print_results(results, console)
+    path = evaluate.results_path(
+      config, folder, _SPLITS.value, _CHECKPOINT.value
+    )
+    if path.name != workdir.RESULTS:
+      console.print(f'results: {path}', highlight=False, markup=False)
+      return
   if jax.process_index() == 0:
     console.print(f'report: {html.write(folder)}')
 
@@ -98,12 +107,19 @@ def _folder() -> pathlib.Path:
     raise errors.UserError(
       f'--mode={_MODE.value} needs the --workdir of a training.'
     )
-  now = datetime.datetime.now().strftime('%Y%m%d-%H%M%S')
+  if 'JAX_COORDINATOR_ADDRESS' in os.environ:
+    raise errors.UserError(
+      '--workdir is missing; name the same one for all processes of this '
+      'training, as the default holds the time, which each has for itself.'
+    )
+  # To the microsecond, for two trainings that start together.
+  now = datetime.datetime.now().strftime('%Y%m%d-%H%M%S-%f')
   return pathlib.Path('runs') / f'{_CONFIG.value.name}-{now}'
 
 
 def _parse(argv: list[str]) -> list[str]:
   """Parses flags, with one sentence for whatever is wrong with them."""
+  argv = _joined(argv)
   try:
     config = _config_alone(argv)
     for argument in argv:
@@ -116,22 +132,64 @@ def _parse(argv: list[str]) -> list[str]:
     raise errors.UserError(sentence) from error
 
 
+def _joined(argv: list[str]) -> list[str]:
+  """The arguments with `--config FILE` written as `--config=FILE`."""
+  joined: list[str] = []
+  for argument in argv:
+    if joined and joined[-1] in ('--config', '-config'):
+      joined[-1] += f'={argument}'
+    else:
+      joined.append(argument)
+  return joined
+
+
 def _config_alone(argv: list[str]) -> ml_collections.ConfigDict | None:
   """The configuration before any --config.KEY=VALUE."""
-  alone = flags.FlagValues()
   named = [a for a in argv if a.startswith(('--config=', '-config='))]
-  for argument in named:
-    path = argument.partition('=')[2].partition(':')[0]
-    if not pathlib.Path(path).is_file():
-      raise errors.UserError(
-        f'config file {path!r} does not exist; name one, such as '
-        '--config=configs/kws.py, and run in the root of the repository.'
-      )
+  if not named:
+    return None
+  path = named[-1].partition('=')[2].partition(':')[0]
+  if not pathlib.Path(path).is_file():
+    raise errors.UserError(
+      f'config file {path!r} does not exist; name one, such as '
+      '--config=configs/kws.py, and run in the root of the repository.'
+    )
+  _make_importable(path)
+  try:
+    config = _load(argv[0], named[-1])
+  except (flags.Error, OSError, ValueError):
+    raise
+  except Exception as error:
+    # The file is a program, which may fail in any way.
+    raise errors.UserError(
+      f'config file {path!r} cannot be loaded '
+      f'({type(error).__name__}: {" ".join(str(error).split())}); correct it, '
+      'or name one such as configs/kws.py.'
+    ) from error
+  # Of a file that could not be read this raises the OSError.
+  if not hasattr(config, 'to_dict'):
+    raise errors.UserError(
+      f'get_config of {path!r} returns no ConfigDict; see configs/kws.py.'
+    )
+  return config
+
+
+def _load(program: str, argument: str) -> ml_collections.ConfigDict:
+  """What the file of a --config=FILE:OPTIONS gives."""
+  alone = flags.FlagValues()
   holder = config_flags.DEFINE_config_file(
-    'config', flag_values=alone, sys_argv=named
+    'config', flag_values=alone, sys_argv=[argument]
   )
-  alone([argv[0], *named])
-  return holder.value if named else None
+  alone([program, argument])
+  return holder.value
+
+
+def _make_importable(path: str) -> None:
+  """Lets a config file import others of its configs/ from anywhere."""
+  for folder in pathlib.Path(path).resolve().parents:
+    if folder.name == 'configs':
+      sys.path.insert(0, str(folder.parent))
+      return
 
 
 def _check_override(
@@ -153,15 +211,20 @@ def _check_override(
 
 def run() -> None:
   """Entry point: errors of the user's are one sentence and status 1."""
+  status = 1
   try:
     app.run(main, flags_parser=_parse)
   except errors.UserError as error:
     print(f'error: {error}', file=sys.stderr)
+  except KeyboardInterrupt:
+    # The training loop takes the signal itself, to save its state.
+    print('stopped by SIGINT outside of the training loop.', file=sys.stderr)
+    status = 128 + signal.SIGINT
   # Only an error comes here. On a full disk the libraries would try again to
   # write what they hold, and fail with tracebacks.
   sys.stdout.flush()
   sys.stderr.flush()
-  os._exit(1)
+  os._exit(status)
 
 
 if __name__ == '__main__':

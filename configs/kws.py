@@ -88,6 +88,7 @@ def _front_end() -> ml_collections.ConfigDict:
 
 
 def _augmentation() -> ml_collections.ConfigDict:
+  # The values of kws_streaming but for time_mask_max_size, which is 10 there.
   augmentation = ml_collections.ConfigDict()
   augmentation.time_shift_ms = 100.0
   augmentation.background_frequency = 0.8

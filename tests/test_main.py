@@ -7,13 +7,16 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
+import types
 
 import jax
 import numpy as np
 from orbax import checkpoint as ocp
 import pytest
 
+from bnn_jax import main
 from tests import conftest
 
 # 30 steps with checkpoints at 6, 12, ... of which the last three are kept.
@@ -99,6 +102,8 @@ def assert_same_end(folder: pathlib.Path, finished: pathlib.Path) -> None:
   (['--mode=foo'], ['--mode=foo', 'train|evaluate|report']),
   (['extra'], ["argument 'extra'"]),
   (['--config=configs/nothing.py'], ["'configs/nothing.py' does not exist"]),
+  (['--config=README.md'], ["'README.md' cannot be loaded (SyntaxError"]),
+  (['--config=configs/parse.py'], ["has no attribute 'get_config'"]),
   (['--config=configs/kws.py:foo'], ["'foo' does not exist", 'smoke']),
   (['--config=configs/kws.py:accumulator_bits=0'],
    ['accumulator_bits=0 is not possible', '2 to 24']),
@@ -120,6 +125,42 @@ def test_config_is_needed(command):
   refused(command.run([*command.line('x')[:3]]), '--config is missing')
 
 
+def test_config_behind_a_space(command):
+  line = [*command.line('x')[:3], '--config', 'configs/kws.py:smoke']
+  refused(command.run([*line, '--config.foo=3']), '--config.foo does not exist')
+
+
+def test_config_imports_its_neighbours_from_anywhere(tmp_path):
+  # Here the package can be imported and the folder of the configs cannot.
+  (tmp_path / 'bnn_jax').symlink_to(conftest.ROOT / 'bnn_jax')
+  done = subprocess.run(
+    [sys.executable, '-m', 'bnn_jax.main',
+     f'--config={conftest.ROOT}/configs/kws.py:foo'],
+    cwd=tmp_path, env={'PATH': ''}, capture_output=True, text=True,
+  )
+  refused(done, "'foo' does not exist", 'smoke')
+
+
+def test_processes_that_train_together_need_a_workdir(command, monkeypatch):
+  monkeypatch.setitem(
+    command.environment, 'JAX_COORDINATOR_ADDRESS', 'localhost:1'
+  )
+  line = [a for a in command.line('x') if not a.startswith('--workdir')]
+  refused(command.run(line), '--workdir is missing', 'all processes')
+
+
+def test_trainings_that_start_together_have_two_workdirs(monkeypatch):
+  config = types.SimpleNamespace(name='kws')
+  for name, value in (
+    ('_CONFIG', config), ('_MODE', 'train'), ('_WORKDIR', ''),
+  ):
+    monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
+  monkeypatch.delenv('JAX_COORDINATOR_ADDRESS', raising=False)
+  first, second = main._folder(), main._folder()
+  assert re.fullmatch(r'runs/kws-\d{8}-\d{6}-\d{6}', str(first))
+  assert first != second
+
+
 @pytest.mark.parametrize('flags, words', [
   (['--config.accumulator.bits=0'], ['bits=0', '2 to 24']),
   (['--config.accumulator.bits=1'], ['bits=1 ']),
@@ -130,7 +171,11 @@ def test_config_is_needed(command):
   (['--config.model.variant=foo'], ["model.variant='foo'", 'overflow']),
   (['--config.model.norm_variant=foo'], ["'foo'", 'two_ap2']),
   (['--config.model.thermometer_levels=0'], ['thermometer_levels=0']),
+  (['--config.model.stream_bits=16'], ['stream_bits=16 is too wide']),
   (['--config.penalty.kind=foo'], ["penalty.kind='foo'", 'periodic']),
+  (['--config.optimizer.learning_rate=inf'], ['learning_rate=inf']),
+  (['--config.optimizer.gradient_norm=0.0'], ['gradient_norm=0.0']),
+  (['--config.penalty.weight=-1.0'], ['penalty.weight=-1.0']),
   (['--config.training.epochs=0'], ['training.epochs=0']),
   (['--config.training.batch_size=31'], ['batch_size=31', '30 training']),
   (['--config.data.source=foo'], ["'foo'", 'folder']),
@@ -249,15 +294,20 @@ def test_evaluation_needs_a_workdir(command):
 
 
 def test_evaluation_with_another_accumulator(command, workdir):
-  before = (workdir / 'results.json').read_bytes()
+  kept = [workdir / name for name in ('results.json', 'report.html')]
+  before = [path.read_bytes() for path in kept]
   done = command(
     workdir, *SHORT, '--mode=evaluate', '--config.accumulator.bits=6',
     '--config.accumulator.overflow_mode=saturate',
   )
   assert done.returncode == 0, done.stderr
-  other = json.loads((workdir / 'results-6-saturate-16-dot.json').read_text())
+  path = workdir / 'results-6-saturate-16-dot.json'
+  other = json.loads(path.read_text())
   assert other['accumulator']['overflow_mode'] == 'saturate'
-  assert (workdir / 'results.json').read_bytes() == before
+  assert [path.read_bytes() for path in kept] == before
+  # The report is of results.json, so that it would show the old numbers.
+  assert done.stdout.splitlines()[-1] == f'results: {path}'
+  assert 'report:' not in done.stdout
 
 
 def truncate(path: pathlib.Path) -> None:
@@ -301,14 +351,17 @@ def test_all_checkpoints_damaged(command, workdir):
     damage(workdir, step, truncate)
   for mode in ('train', 'evaluate'):
     done = command(workdir, *SHORT, f'--mode={mode}')
-    refused(done, 'tried steps [30, 24, 18]', 'remove the folder')
+    refused(done, 'tried steps [30, 24, 18]', 'another --workdir')
   assert steps_of(workdir) == [18, 24, 30]
 
 
 def test_loss_that_is_not_finite(command, tmp_path):
-  # The first step has the rate 0 * inf, and no number comes out of it.
-  done = command(tmp_path / 'run', '--config.optimizer.learning_rate=inf')
-  refused(done, 'the loss of step 2 is nan', 'optimizer.learning_rate')
+  done = command(
+    tmp_path / 'run', '--config.penalty.weight=3e38',
+    '--config.penalty.margin=0.0', '--config.penalty.rise_share=0.0',
+    '--config.accumulator.bits=2',
+  )
+  refused(done, 'the loss of step 1 is inf', 'penalty.weight')
 
 
 def after_step(folder: pathlib.Path, step: int) -> bool:
@@ -326,6 +379,19 @@ def interrupt(command, folder: pathlib.Path, number: int) -> tuple[int, str]:
   process.send_signal(number)
   output, _ = process.communicate(timeout=100)
   return process.returncode, output
+
+
+def test_interrupt_before_the_first_step(command, tmp_path):
+  process = command.start(tmp_path / 'run', *SHORT)
+  line = ''
+  while not line.startswith('reading '):
+    line = process.stdout.readline()
+    assert line
+  process.send_signal(signal.SIGINT)
+  output, _ = process.communicate(timeout=100)
+  assert process.returncode == 128 + signal.SIGINT
+  assert output.splitlines()[-1].startswith('stopped by SIGINT')
+  assert 'Traceback' not in output
 
 
 def test_sigterm_saves_and_goes_on_to_the_bit(command, finished, tmp_path):

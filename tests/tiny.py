@@ -75,4 +75,4 @@ def state(model, seed: int = 0, moved: bool = True) -> state_lib.TrainState:
 
   params = jax.tree_util.tree_map_with_path(move, fresh.params)
   state = fresh.replace(inputs=fitted, params=params)
-  return evaluate.deploy(model, state, **SHAPE)
+  return evaluate.deployer(model, **SHAPE)(state)

@@ -44,9 +44,9 @@ class Augmentation:
   background_frequency: float = 0.8
   background_volume: float = 0.1
   time_masks_number: int = 2
-  time_mask_max_size: int = 25
+  time_mask_max_size: int = 10
   frequency_masks_number: int = 2
-  frequency_mask_max_size: int = 7
+  frequency_mask_max_size: int = 5
 
   def __post_init__(self) -> None:
     for name in ('time_shift_ms', 'background_volume'):

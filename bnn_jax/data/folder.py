@@ -40,7 +40,7 @@ class FolderSource:
 
     Args:
       data_dir: the folder that holds the folders of the words.
-      split: one of `layout.splits(data_dir)`.
+      split: one of the data set's, see `layout.split_names`.
       classes: 12 or 35.
       test_dir: the canonical test archive, unpacked (the ten commands,
         '_silence_' and '_unknown_'); it replaces the split 'testing'. For 12

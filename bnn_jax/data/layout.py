@@ -25,15 +25,6 @@ _LIST_SUFFIX = '_list.txt'
 _OFFICIAL_SPLITS = ('training', 'validation', 'testing')
 
 
-def splits(root: pathlib.Path) -> tuple[str, ...]:
-  """Returns the splits of a data folder: the official ones, then the others.
-
-  Raises:
-    UserError: its lists are inconsistent.
-  """
-  return _OFFICIAL_SPLITS + _further(_lists(root))
-
-
 def existing(folder: str | os.PathLike[str], field: str) -> pathlib.Path:
   """Returns a folder the user named, '~' expanded.
 
@@ -66,17 +57,17 @@ def split_names(root: pathlib.Path, split: str) -> list[str]:
 
   Args:
     root: the data folder.
-    split: one of `splits(root)`.
+    split: 'training', 'validation', 'testing' or what a further list names.
 
   Raises:
     UserError: there is no such split, the lists are inconsistent, there is no
       folder of a word, or one of something else.
   """
   lists = _lists(root)
-  if split not in _OFFICIAL_SPLITS + _further(lists):
+  splits = _OFFICIAL_SPLITS + _further(lists)
+  if split not in splits:
     raise errors.UserError(
-      f"{root} has no split '{split}'; choose one of"
-      f' {", ".join(_OFFICIAL_SPLITS + _further(lists))}.'
+      f"{root} has no split '{split}'; choose one of {', '.join(splits)}."
     )
   words = _word_folders(root)
   if split in lists:

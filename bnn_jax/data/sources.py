@@ -38,7 +38,8 @@ def open_split(
     synthetic_speakers: number of speakers of the synthetic corpus.
 
   Raises:
-    UserError: an unknown name or split, or data that cannot be used.
+    UserError: an unknown name or split, a test archive for the synthetic
+      corpus, or data that cannot be used.
   """
   if name not in NAMES:
     raise errors.UserError(
@@ -46,6 +47,11 @@ def open_split(
       f' {", ".join(NAMES)}.'
     )
   if name == 'synthetic':
+    if test_dir:
+      raise errors.UserError(
+        f'data.test_dir={test_dir} has no meaning for the synthetic corpus; '
+        'leave it out, or set data.source to folder.'
+      )
     cache_dir = os.path.expanduser(data_dir) or str(default_cache_dir())
     corpus = synthetic.ensure_corpus(
       cache_dir, seed=seed, speakers=synthetic_speakers

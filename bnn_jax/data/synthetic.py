@@ -2,8 +2,8 @@
 
 The words of Speech Commands v0.02 in its folder layout, spoken by espeak-ng
 with many accents, voices, rooms and noises: made on the spot, without any
-download, in about half a minute. Good for seeing everything work and for
-comparing methods; not a substitute for recorded speech in a published number.
+download, in about half a minute. It shows that everything works; no claim
+about methods can rest on it.
 """
 
 from collections.abc import Callable

@@ -5,11 +5,14 @@ import dataclasses
 import math
 from typing import Any
 
+from flax import traverse_util
 import flax.linen as nn
 import jax
 
 from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import constants
 from bnn_jax.nn import float_layers
+from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 
 
@@ -40,26 +43,34 @@ class LayerProfile:
   safe_bits: int | None
 
 
-def profile(model: nn.Module, *, frames: int, bins: int) -> dict[str, Any]:
+def profile(
+  model: nn.Module, *, frames: int, bins: int, input_bits: int = 8
+) -> dict[str, Any]:
   """Profiles a network.
 
   Args:
     model: the network.
     frames: T of its input.
     bins: F of its input.
+    input_bits: of its quantized input.
 
   Returns:
-    `parameters` (all, by number), `memory_bits` (of all: binary weights 1 bit,
-    everything else 32 in training's form), `binary_macs`, `real_macs`, and
+    `parameters` (that training learns, by number), `memory_bits` (of what is
+    deployed: the integers of a binarized layer in the width that they need,
+    parameters of any other layer in 32 bits), `binary_macs`, `real_macs`, and
     `layers`, a list of `LayerProfile` as dictionaries.
   """
   rows: list[LayerProfile] = []
+  deployed: dict[tuple[str, ...], int] = {}
 
   def record(call, args, kwargs, context):
     output = call(*args, **kwargs)
     if context.method_name == '__call__':
-      row = _row(context.module, args[0].shape, output)
+      layer, x_shape = context.module, args[0].shape
+      row = _row(layer, x_shape, output)
       rows.extend([row] if row else [])
+      bits = deployed_bits(layer, x_shape, input_bits)
+      deployed.update({} if bits is None else {layer.path: bits})
     return output
 
   def trace(q):
@@ -68,15 +79,53 @@ def profile(model: nn.Module, *, frames: int, bins: int) -> dict[str, Any]:
   q = jax.ShapeDtypeStruct((1, frames, bins), 'uint8')
   with nn.intercept_methods(record):
     variables = jax.eval_shape(trace, q)
-  parameters = sum(v.size for v in jax.tree.leaves(variables['params']))
-  binary = sum(row.parameters for row in rows if row.weight_bits == 1)
+  sizes = {
+    path: value.size
+    for path, value in traverse_util.flatten_dict(variables['params']).items()
+  }
+  real = sum(size for path, size in sizes.items() if path[:-1] not in deployed)
   return {
-    'parameters': parameters,
-    'memory_bits': binary + 32 * (parameters - binary),
+    'parameters': sum(sizes.values()),
+    'memory_bits': sum(deployed.values()) + 32 * real,
     'binary_macs': sum(r.macs for r in rows if r.weight_bits == 1),
     'real_macs': sum(r.macs for r in rows if r.weight_bits > 1),
     'layers': [dataclasses.asdict(row) for row in rows],
   }
+
+
+def deployed_bits(
+  layer: nn.Module, x_shape: Sequence[int], input_bits: int
+) -> int | None:
+  """Bits of the integers that a binarized layer is deployed as.
+
+  Args:
+    layer: any layer, bound.
+    x_shape: `[..., C]` of its input.
+    input_bits: of the network's quantized input.
+
+  Returns:
+    None for a layer that is deployed with its real parameters, or has none.
+  """
+  channels = x_shape[-1]
+  match layer:
+    case layers.BinaryConv():
+      taps = math.prod(layer.kernel_size)
+      return taps * (channels // layer.groups) * layer.features
+    case layers.ShiftBatchNorm():
+      shift = (integer.SHIFT_MAX - integer.SHIFT_MIN).bit_length()
+      bias = (constants.BIAS_MAX - constants.BIAS_MIN).bit_length()
+      return channels * (shift + bias)
+    case layers.ShiftPReLU():
+      shift = constants.PRELU_SHIFT_MAX.bit_length()
+      return channels * (shift + 2 * layer.stream.bits)
+    case layers.RSign():
+      # One value more than the stream has: the threshold that is never met.
+      return channels * (layer.stream.bits + 1)
+    case layers.Thermometer():
+      return channels * layer.levels * input_bits
+    case layers.BinaryClassifier():
+      return layer.classes * (channels + constants.CLASSIFIER_BIAS_BITS)
+  return None
 
 
 def _row(

@@ -90,37 +90,30 @@ def stream_integer(
 
 
 def prelu_constants(
-  slope: np.ndarray,
-  g: np.ndarray,
-  h: np.ndarray,
+  log2_slope: np.ndarray,
+  before: np.ndarray,
+  after: np.ndarray,
   bits: int,
   fraction_bits: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Shift k and the two offsets of a ShiftPReLU.
 
   Args:
-    slope: `[C]` positive slope left of the kink.
-    g: `[C]` offset before it, in units of the stream's value.
-    h: `[C]` offset behind it, likewise.
+    log2_slope: `[C]` log2 of the slope left of the kink.
+    before: `[C]` offset before it, in units of the stream's value.
+    after: `[C]` offset behind it, likewise.
     bits: R of the stream.
     fraction_bits: F of the stream.
 
   Returns:
     (k in [0, 7], g, h), int32 `[C]` each.
   """
-  with np.errstate(divide='ignore'):
-    log2_slope = np.log2(np.asarray(slope, np.float64))
-  return (
-    prelu_shift(log2_slope),
-    stream_integer(g, bits, fraction_bits),
-    stream_integer(h, bits, fraction_bits),
-  )
-
-
-def prelu_shift(log2_slope: np.ndarray) -> np.ndarray:
-  """Right shift k `[C]`, int32 in [0, 7], for slopes of 2^log2_slope."""
   k = round_half_up(-np.asarray(log2_slope, np.float64))
-  return np.clip(k, 0, PRELU_SHIFT_MAX).astype(np.int32)
+  return (
+    np.clip(k, 0, PRELU_SHIFT_MAX).astype(np.int32),
+    stream_integer(before, bits, fraction_bits),
+    stream_integer(after, bits, fraction_bits),
+  )
 
 
 def classifier_bias(bias: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from bnn_jax import errors
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import binarize
 from bnn_jax.nn import constants
@@ -35,6 +36,9 @@ LATENT = 'latent'
 
 # Integer logits that one unit of a classifier's bias parameter stands for.
 BIAS_UNIT = 1024
+
+# Largest magnitude of a classifier's sums (`docs/arithmetic.md`, section 9).
+_CLASSIFIER_LIMIT = 2**23
 
 Accumulators = accumulator_lib.Accumulator | accumulator_lib.LayerAccumulators
 
@@ -410,12 +414,11 @@ class ShiftPReLU(nn.Module):
   ) -> dict[str, np.ndarray]:
     """Its variables of the collection `deployed`, from NumPy in float64."""
     del statistics
-    bits, fraction = self.stream.bits, self.stream.fraction_bits
-    return {
-      'k': constants.prelu_shift(params['log2_slope']),
-      'g': constants.stream_integer(params['before'], bits, fraction),
-      'h': constants.stream_integer(params['after'], bits, fraction),
-    }
+    k, g, h = constants.prelu_constants(
+      params['log2_slope'], params['before'], params['after'],
+      self.stream.bits, self.stream.fraction_bits,
+    )
+    return {'k': k, 'g': g, 'h': h}
 
 
 class Thermometer(nn.Module):
@@ -473,8 +476,13 @@ class BinaryClassifier(nn.Module):
 
     Returns:
       `[B, N]` logits: real in training, integers in evaluation.
+
+    Raises:
+      UserError: float32 could not hold every sum as an integer.
     """
     shape = (r.shape[-1], self.classes)
+    positions = r[0, ..., 0].size
+    self._check_width(shape[0] * positions)
     latent = self.param(LATENT, latent_init, shape)
     bias = self.param('bias', nn.initializers.zeros, (self.classes,))
     log_factor = self.param('log_factor', nn.initializers.zeros, ())
@@ -486,10 +494,19 @@ class BinaryClassifier(nn.Module):
       return sums + deployed.astype(sums.dtype)
     real_bias = BIAS_UNIT * bias
     rounded = jnp.floor(real_bias + 0.5)
-    positions = r[0, ..., 0].size
     step = positions * 2.0**self.stream.fraction_bits * shape[0] ** 0.5
     logits = sums + straight_through.straight_through(rounded, real_bias)
     return logits * (jnp.exp(log_factor) / step)
+
+  def _check_width(self, terms: int) -> None:
+    """Refuses sums beyond 2^23; the bias may be as much again."""
+    bits = self.stream.bits
+    if terms * 2 ** (bits - 1) > _CLASSIFIER_LIMIT:
+      raise errors.UserError(
+        f'model.stream_bits={bits} is too wide for a classifier that sums '
+        f'{terms} integers of the stream, which may pass 2^23; choose at most '
+        f'{(_CLASSIFIER_LIMIT // terms).bit_length()}.'
+      )
 
   def deployed_constants(
     self, params: dict[str, Any], statistics: dict[str, Any]

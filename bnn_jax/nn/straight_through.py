@@ -33,8 +33,3 @@ def _backward(_, gradient):
 
 
 straight_through.defvjp(_forward, _backward)
-
-
-def floor(x: jax.Array) -> jax.Array:
-  """Floor with the gradient of the identity."""
-  return straight_through(jnp.floor(x), x)

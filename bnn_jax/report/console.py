@@ -90,7 +90,8 @@ def _size(results: Json) -> table_lib.Table:
      formats.accumulator_detail(results)],
     ['parameters', formats.integer(profile['parameters']), ''],
     ['memory', f'{formats.integer(bits)} bits', formats.kilobytes(bits)],
-    ['binary MACs', formats.integer(profile['binary_macs']), 'a clip'],
-    ['real MACs', formats.integer(profile['real_macs']), 'a clip'],
+    ['binary operations (MACs)', formats.integer(profile['binary_macs']),
+     'a clip'],
+    ['real operations (MACs)', formats.integer(profile['real_macs']), 'a clip'],
   ]
   return _table('Size', ['', '', ''], rows)

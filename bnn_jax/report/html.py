@@ -5,6 +5,7 @@ import pathlib
 import shlex
 from typing import Any
 
+from bnn_jax import errors
 from bnn_jax.report import elements
 from bnn_jax.report import formats
 from bnn_jax.report import plots
@@ -33,14 +34,22 @@ def write(workdir: str | os.PathLike[str]) -> pathlib.Path:
     The path of the report.
 
   Raises:
-    UserError: there is no config.json, or a file cannot be understood.
+    UserError: there is no config.json, a file cannot be understood, or the
+      report cannot be written.
   """
   content = page(workdir_lib.read(workdir))
   target = pathlib.Path(workdir) / 'report.html'
   # A leading dot hides what an interrupted write leaves from any listing.
   temporary = target.with_name(f'.{target.name}.{os.getpid()}')
-  temporary.write_text(content, encoding='utf-8')
-  os.replace(temporary, target)
+  try:
+    temporary.write_text(content, encoding='utf-8')
+    temporary.replace(target)
+  except OSError as error:
+    temporary.unlink(missing_ok=True)
+    raise errors.UserError(
+      f'{target} could not be written ({error.strerror}); free some space and '
+      'start again with --mode=report.'
+    ) from error
   return target
 
 
@@ -108,9 +117,9 @@ def _cards(results: Json) -> Html:
      formats.integer(profile['parameters'])),
     ('Memory', formats.kilobytes(profile['memory_bits']),
      f'{formats.integer(profile["memory_bits"])} bits'),
-    ('Binary MACs', formats.compact(profile['binary_macs']),
+    ('Binary operations (MACs)', formats.compact(profile['binary_macs']),
      f'{formats.integer(profile["binary_macs"])} a clip;'
-     f' real MACs: {formats.integer(profile["real_macs"])}'),
+     f' real: {formats.integer(profile["real_macs"])}'),
   ]
   return elements.tag('div', elements.join(
     elements.tag('div', elements.join((
@@ -284,15 +293,20 @@ def _confusion(split: Json, names: list[str]) -> Html:
 def _profile(profile: Json) -> Html:
   head = ('layer', 'kind', 'output', 'operands', 'parameters', 'weight bits',
           'MACs', 'accumulator bits', 'safe bits')
+  layers = [
+    # Of all its weights, not of one, so that they can be summed.
+    layer | {'weight_bits': layer['parameters'] * layer['weight_bits']}
+    for layer in profile['layers']
+  ]
   rows = [
     [layer['path'], layer['kind'], ' × '.join(map(str, layer['output_shape'])),
      *(formats.integer(layer[key]) for key in (
        'operands', 'parameters', 'weight_bits', 'macs', 'accumulator_bits',
        'safe_bits'))]
-    for layer in profile['layers']
+    for layer in layers
   ]
   sums = [
-    formats.integer(sum(layer[key] for layer in profile['layers']))
+    formats.integer(sum(layer[key] for layer in layers))
     for key in ('parameters', 'weight_bits', 'macs')
   ]
   return elements.join((

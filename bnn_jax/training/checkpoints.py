@@ -1,11 +1,13 @@
 """Checkpoints of everything that a training needs to go on to the bit."""
 
+import itertools
 import shutil
 from typing import Any
 from typing import NamedTuple
 
 from etils import epath
 import jax
+from jax.experimental import multihost_utils
 from orbax import checkpoint as ocp
 
 from bnn_jax import errors
@@ -58,14 +60,12 @@ def save(
     UserError: it could not be written; earlier checkpoints are untouched.
   """
   step = int(state.step)
-  # Typed keys have no bytes of their own to write.
-  raw = state.replace(rng=jax.random.key_data(state.rng))
-  _check_space(checkpoints, raw)
+  _check_space(checkpoints, state)
   try:
     checkpoints.save(
       step,
       args=ocp.args.Composite(
-        state=ocp.args.StandardSave(raw),
+        state=ocp.args.StandardSave(state),
         position=ocp.args.JsonSave(position),
       ),
     )
@@ -136,7 +136,9 @@ def restore(
       if tried == steps[-1]:
         raise errors.UserError(
           f'no checkpoint in {checkpoints.directory} can be read, tried steps '
-          f'{steps} ({_first_line(error)}); remove the folder to train anew.'
+          f'{steps} ({_first_line(error)}); they are left as they are: train '
+          'into another --workdir, or start the same command again if the '
+          'disk was at fault.'
         ) from error
       notes.append(
         f'The checkpoint of step {tried} in {checkpoints.directory} cannot be '
@@ -145,27 +147,57 @@ def restore(
   return None
 
 
-def discard_after(checkpoints: ocp.CheckpointManager, step: int) -> None:
-  """Removes the checkpoints behind `step`, which could not be read.
+def set_aside_after(
+  checkpoints: ocp.CheckpointManager, step: int
+) -> list[str]:
+  """Renames the checkpoints behind `step`, which could not be read.
 
-  The manager would refuse to write checkpoints before or over them.
+  The manager would refuse to write checkpoints before or over them, and they
+  may be whole where only reading failed.
+
+  Args:
+    checkpoints: from `manager`.
+    step: of the checkpoint that could be read.
+
+  Returns:
+    A sentence for each one, for the user.
+
+  Raises:
+    UserError: one cannot be renamed.
   """
-  for later in [s for s in checkpoints.all_steps() if s > step]:
-    checkpoints.delete(later)
+  later = sorted(s for s in checkpoints.all_steps() if s > step)
+  notes = []
+  if jax.process_index() == 0:
+    notes = [_set_aside(checkpoints.directory, s) for s in later]
+  if later:
+    multihost_utils.sync_global_devices('set_aside_after')
+    checkpoints.reload()
+  return notes
+
+
+def _set_aside(folder: epath.Path, step: int) -> str:
+  """Gives a checkpoint a name that the manager passes over."""
+  old = folder / str(step)
+  numbered = (folder / f'unreadable-{step}-{n}' for n in itertools.count(1))
+  new = next(path for path in numbered if not path.exists())
+  try:
+    old.rename(new)
+  except OSError as error:
+    raise errors.UserError(
+      f'{old}, which cannot be read, could not be renamed to {new.name} '
+      f'({error.strerror}); make {folder} writable.'
+    ) from error
+  return f'{old} is kept as {new.name}.'
 
 
 def _read(checkpoints, like, step):
-  # Typed keys have no bytes of their own.
-  raw = like.replace(rng=jax.random.key_data(like.rng))
   restored = checkpoints.restore(
     step,
     args=ocp.args.Composite(
-      state=ocp.args.StandardRestore(raw), position=ocp.args.JsonRestore()
+      state=ocp.args.StandardRestore(like), position=ocp.args.JsonRestore()
     ),
   )
-  state = restored['state']
-  rng = jax.random.wrap_key_data(state.rng)
-  return state.replace(rng=rng), restored['position']
+  return restored['state'], restored['position']
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,10 +1,16 @@
 """Accuracy of a state on a split, with the exact and the deployed register."""
 
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import functools
+import hashlib
+import json
 import pathlib
 from typing import Any
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -27,73 +33,145 @@ from bnn_jax.training import workdir as workdir_lib
 BATCH = 100
 # Keys that may differ between a training and an evaluation of its checkpoint.
 EVALUATION_KEYS = (
-  'accumulator.', 'augmentation.', 'data.', 'name', 'optimizer.', 'penalty.',
-  'seed', 'training.', 'model.variant',
+  'accumulator.', 'augmentation.', 'data.data_dir', 'data.max_bad_share',
+  'data.source', 'data.synthetic_', 'data.test_dir', 'model.variant', 'name',
+  'optimizer.', 'penalty.', 'seed', 'training.',
+)
+# Keys that are told by the name of the results, each by its value.
+_NAMED_KEYS = tuple(
+  f'accumulator.{name}' for name in ('bits', 'overflow_mode', 'simd', 'unit')
 )
 
 
-def deploy(
-  model: nn.Module, state: state_lib.TrainState, *, frames: int, bins: int
-) -> state_lib.TrainState:
-  """The state with deployed constants made from its parameters now."""
+def deployer(
+  model: nn.Module, *, frames: int, bins: int
+) -> Callable[[state_lib.TrainState], state_lib.TrainState]:
+  """Makes the function that deploys states of a network, traced here once.
+
+  Args:
+    model: the network.
+    frames: T of its input.
+    bins: F of its input.
+
+  Returns:
+    From a state to the same with deployed constants made from its parameters.
+  """
   q = jax.ShapeDtypeStruct((1, frames, bins), 'uint8')
   layers = deployment.deployable_layers(model, q, train=False)
-  constants = deployment.deployed_constants(
-    layers, state.params, state.batch_stats
-  )
-  return state.replace(deployed=jax.tree.map(jax.numpy.asarray, constants))
+
+  def deploy_state(state):
+    constants = deployment.deployed_constants(
+      layers, state.params, state.batch_stats
+    )
+    return state.replace(deployed=state_lib.replicate(constants))
+
+  return deploy_state
+
+
+class QuantizedSplit(NamedTuple):
+  """A split as all networks and engines read it.
+
+  Attributes:
+    q: quantized features, uint8 `[n, T, F]`.
+    labels: class indices, int32 `[n]`.
+  """
+
+  q: np.ndarray
+  labels: np.ndarray
+
+
+def quantize_split(
+  source: source_lib.Source,
+  inputs: Mapping[str, Any],
+  *,
+  front_end: features.FrontEnd,
+  input_bits: int,
+) -> QuantizedSplit:
+  """Computes the front end of a split, once for whatever reads it.
+
+  Args:
+    source: the split.
+    inputs: a state's; `lo` and `exponent` of the quantization are read.
+    front_end: from waveforms to features.
+    input_bits: of the quantized features.
+
+  Returns:
+    All clips in their order.
+
+  Raises:
+    UserError: the split is empty.
+  """
+  lo, exponent = inputs['lo'], inputs['exponent']
+  pieces, labels = [], []
+  for batch in pipeline.evaluation_batches(source, batch_size=BATCH):
+    q = _quantize(
+      batch['audio'], lo, exponent, front_end=front_end, bits=input_bits
+    )
+    pieces.append(np.asarray(q)[batch['mask']])
+    labels.append(batch['label'][batch['mask']])
+  return QuantizedSplit(np.concatenate(pieces), np.concatenate(labels))
+
+
+@functools.partial(jax.jit, static_argnames=('front_end', 'bits'))
+def _quantize(audio, lo, exponent, *, front_end, bits):
+  """From `[B, S]` to uint8 `[B, T, F]`."""
+  x = features.extract(audio, front_end)
+  return features.quantize_by(x, lo, exponent, bits)
 
 
 class Evaluator:
-  """Evaluates states of one network; compiles once.
+  """Evaluates states of one network; compiles once."""
 
-  Attributes:
-    model: the network, with the accumulators to evaluate.
-    front_end: from waveforms to features.
-    input_bits: of the quantized features.
-  """
+  def __init__(self, model: nn.Module):
+    """Makes it.
 
-  def __init__(
-    self, model: nn.Module, front_end: features.FrontEnd, input_bits: int
-  ):
-    self._logits, self._telemetry = steps.make_evaluation_step(
-      model, front_end=front_end, input_bits=input_bits
-    )
+    Args:
+      model: the network, with the accumulators to evaluate.
+    """
+    self._logits, self._telemetry = steps.make_evaluation_step(model)
 
-  def logits(
-    self, state: state_lib.TrainState, source: source_lib.Source
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """All logits `[n, N]` and labels `[n]` of a split.
+  def logits(self, state: state_lib.TrainState, q: np.ndarray) -> np.ndarray:
+    """Logits of a split.
 
     Args:
       state: with current deployed constants.
-      source: the split.
-    """
-    variables, inputs = state.variables(), state.inputs
-    collected, labels = [], []
-    for batch in pipeline.evaluation_batches(source, batch_size=BATCH):
-      values = np.asarray(self._logits(variables, inputs, batch['audio']))
-      mask = batch['mask']
-      collected.append(values[mask])
-      labels.append(batch['label'][mask])
-    return np.concatenate(collected), np.concatenate(labels)
+      q: quantized features, uint8 `[n, T, F]`.
 
-  def telemetry(
-    self, state: state_lib.TrainState, source: source_lib.Source
-  ) -> dict[str, dict[str, int]]:
-    """Counts of overflow over a split by the layer's path."""
-    variables, inputs = state.variables(), state.inputs
+    Returns:
+      `[n, N]`.
+    """
+    variables = state.variables()
+    return np.concatenate([
+      np.asarray(self._logits(variables, batch))[:count]
+      for batch, count in _batches(q)
+    ])
+
+  def logits_and_telemetry(
+    self, state: state_lib.TrainState, q: np.ndarray
+  ) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
+    """Logits as of `logits`, and counts of overflow by the layer's path."""
+    variables = state.variables()
+    collected = []
     total: dict[str, dict[str, int]] = {}
-    for batch in pipeline.evaluation_batches(source, batch_size=BATCH):
-      _, collections = self._telemetry(variables, inputs, batch['audio'])
+    for batch, count in _batches(q):
+      logits, collections = self._telemetry(variables, batch)
+      collected.append(np.asarray(logits)[:count])
       counts = jax.device_get(collections.get('telemetry', {}))
       for path, layer in _by_path(counts):
         sums = total.setdefault(path, {})
         for name, of_clip in layer.items():
           # Python integers: the counts of a large split pass 32 bits.
-          count = int(of_clip[batch['mask']].sum(dtype=np.int64))
-          sums[name] = sums.get(name, 0) + count
-    return total
+          number = int(of_clip[:count].sum(dtype=np.int64))
+          sums[name] = sums.get(name, 0) + number
+    return np.concatenate(collected), total
+
+
+def _batches(q: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+  """Batches of one shape, padded with zeros, and their numbers of clips."""
+  for start in range(0, len(q), BATCH):
+    batch = q[start : start + BATCH]
+    padding = [(0, BATCH - len(batch))] + [(0, 0)] * (q.ndim - 1)
+    yield np.pad(batch, padding), len(batch)
 
 
 def _by_path(tree: Mapping[str, Any], path: tuple[str, ...] = ()):
@@ -110,7 +188,8 @@ def split_results(
   deployed: Evaluator,
   exact: Evaluator,
   state: state_lib.TrainState,
-  source: source_lib.Source,
+  split: QuantizedSplit,
+  classes: int,
   registers: Mapping[str, Any],
 ) -> dict[str, Any]:
   """Everything that is told about one split.
@@ -119,24 +198,26 @@ def split_results(
     deployed: with the accumulators that the network is deployed on.
     exact: with accumulators of the same widths that never overflow.
     state: with current deployed constants.
-    source: the split.
+    split: the split.
+    classes: how many there are.
     registers: the deployed accumulator by the layer's path.
 
   Returns:
     For JSON: clips, accuracies, changed decisions, confusion, overflow.
   """
-  logits, labels = deployed.logits(state, source)
-  exact_logits, _ = exact.logits(state, source)
-  chosen, chosen_exact = logits.argmax(-1), exact_logits.argmax(-1)
-  counts = deployed.telemetry(state, source)
+  labels = split.labels
+  logits, counts = deployed.logits_and_telemetry(state, split.q)
+  chosen = logits.argmax(-1)
+  # A float network has no register, and two programs round it differently.
+  chosen_exact = chosen
+  if exact is not deployed:
+    chosen_exact = exact.logits(state, split.q).argmax(-1)
   return {
     'clips': len(labels),
     'accuracy_exact': float(np.mean(chosen_exact == labels)),
     'accuracy_deployed': float(np.mean(chosen == labels)),
     'changed_decisions': int(np.sum(chosen != chosen_exact)),
-    'confusion': metrics.confusion_matrix(
-      labels, chosen, len(source.class_names)
-    ).tolist(),
+    'confusion': metrics.confusion_matrix(labels, chosen, classes).tolist(),
     'overflow': [
       {
         'path': path,
@@ -161,8 +242,8 @@ def run(
   """Evaluates a checkpoint of a workdir and writes its results.
 
   The configuration may differ from the workdir's in what does not change the
-  network's parameters, such as the accumulator; the results are then written
-  beside those of the training, under the accumulator's name.
+  network's parameters, such as the accumulator; `results_path` says where the
+  results are then written.
 
   Args:
     config: the configuration to evaluate.
@@ -177,6 +258,7 @@ def run(
     UserError: there is no such checkpoint, or the network is another one.
   """
   workdir_lib.check_config(folder, config.to_dict(), ignore=EVALUATION_KEYS)
+  _check_variant(config, folder)
   model = setup.model(config)
   front_end = setup.front_end(config)
   shape = {
@@ -185,14 +267,13 @@ def run(
   }
   restored = _restore(config, folder, model, shape, checkpoint)
   state = restored.state
-  profile = profile_lib.profile(model, **shape)
+  profile = profile_lib.profile(
+    model, input_bits=config.model.input_bits, **shape
+  )
   registers = setup.accumulators(config)
   evaluators = {
-    'deployed': Evaluator(model, front_end, config.model.input_bits),
-    'exact': Evaluator(
-      setup.model(setup.without_overflow(config)), front_end,
-      config.model.input_bits,
-    ),
+    'deployed': Evaluator(model),
+    'exact': Evaluator(setup.model(setup.without_overflow(config))),
   }
   if config.model.variant == 'float':
     evaluators['exact'] = evaluators['deployed']
@@ -210,13 +291,33 @@ def run(
     results['class_names'] = list(source.class_names)
     results['notes'] += source.notes
     results['splits'][name] = split_results(
-      **evaluators, state=state, source=source,
+      **evaluators, state=state, classes=len(source.class_names),
+      split=quantize_split(
+        source, state.inputs, front_end=front_end,
+        input_bits=config.model.input_bits,
+      ),
       registers={
         row['path']: registers.at(row['path']) for row in profile['layers']
       },
     )
-  workdir_lib.write_json(folder / _results_name(config, folder), results)
+  if jax.process_index() == 0:
+    path = results_path(config, folder, splits, checkpoint)
+    workdir_lib.write_json(path, results)
   return results
+
+
+def _check_variant(
+  config: ml_collections.ConfigDict, folder: pathlib.Path
+) -> None:
+  """Refuses a float checkpoint for a binary network, and the reverse."""
+  trained = workdir_lib.read_json(folder / workdir_lib.CONFIG)['model']
+  variants = trained['variant'], config.model.variant
+  if variants.count('float') == 1:
+    raise errors.UserError(
+      f'{folder} was trained with variant={variants[0]} and cannot be '
+      f'evaluated with variant={variants[1]}, whose parameters differ; name '
+      'the variant it was trained with.'
+    )
 
 
 def _restore(
@@ -228,6 +329,7 @@ def _restore(
   fresh = state_lib.create(
     model, setup.optimizer(config, steps=100), seed=config.seed, **shape
   )
+  fresh = state_lib.replicate(fresh)
   with contextlib.closing(checkpoints_lib.manager(str(path))) as checkpoints:
     found = checkpoints_lib.restore(checkpoints, fresh, checkpoint)
   if found is None:
@@ -238,12 +340,41 @@ def _restore(
   return found
 
 
-def _results_name(
-  config: ml_collections.ConfigDict, folder: pathlib.Path
-) -> str:
-  """results.json for the training's own configuration, another otherwise."""
-  stored = workdir_lib.read_json(folder / workdir_lib.CONFIG)
-  if stored['accumulator'] == workdir_lib.as_json(config.accumulator.to_dict()):
-    return workdir_lib.RESULTS
-  register = setup.describe_accumulator(config)
-  return f'results-{"-".join(str(v) for v in register.values())}.json'
+def results_path(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  splits: Sequence[str] = (),
+  checkpoint: int | None = None,
+) -> pathlib.Path:
+  """Where the results of an evaluation are written.
+
+  Args:
+    config: the configuration to evaluate.
+    folder: the workdir.
+    splits: as given to `run`.
+    checkpoint: as given to `run`.
+
+  Returns:
+    results.json for the training's own evaluation. Any other has the default
+    accumulator in its name, then what else is not the training's own: the
+    splits, the step, and a hash of the other keys that differ.
+
+  Raises:
+    UserError: the folder is not a workdir.
+  """
+  changed = workdir_lib.differences(folder, config.to_dict())
+  own_splits = tuple(splits) in ((), setup.test_splits(config))
+  if not changed and own_splits and checkpoint is None:
+    return folder / workdir_lib.RESULTS
+  parts = ['results', *map(str, setup.describe_accumulator(config).values())]
+  if not own_splits:
+    parts += splits
+  if checkpoint is not None:
+    parts.append(f'step{checkpoint}')
+  unnamed = {
+    key: now for key, (_, now) in changed.items() if key not in _NAMED_KEYS
+  }
+  if unnamed:
+    text = json.dumps(unnamed, sort_keys=True)
+    parts.append(hashlib.sha256(text.encode()).hexdigest()[:8])
+  return folder / ('-'.join(parts) + '.json')

@@ -2,29 +2,47 @@
 
 from collections.abc import Mapping
 import json
+import os
 import pathlib
 from typing import Any
 
+import jax
 import tensorboardX
 
 from bnn_jax import errors
 from bnn_jax.training import metrics
 from bnn_jax.training import workdir as workdir_lib
 
+_NOWHERE = pathlib.Path(os.devnull)
+
 
 class Writer:
   """Appends metrics; a context manager.
 
   Names such as 'overflow/block0/conv' become nested in the JSON lines and
-  groups in TensorBoard.
+  groups in TensorBoard. Of several processes only the first one writes.
   """
 
-  def __init__(self, folder: pathlib.Path):
+  def __init__(self, folder: pathlib.Path, first: int = 0):
+    """Opens the files.
+
+    Args:
+      folder: the workdir.
+      first: steps done before; TensorBoard forgets what an earlier run wrote
+        of the steps behind it, which come again.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    writes = jax.process_index() == 0
     self._path = folder / workdir_lib.METRICS
     try:
-      _cut_torn_line(self._path)
-      self._lines = self._path.open('a')
-      self._events = tensorboardX.SummaryWriter(str(folder))
+      if writes:
+        _cut_torn_line(self._path)
+      self._lines = (self._path if writes else _NOWHERE).open('a')
+      self._events = tensorboardX.SummaryWriter(
+        str(folder), purge_step=first + 1, write_to_disk=writes
+      )
     except OSError as error:
       raise self._unwritable(error) from error
 

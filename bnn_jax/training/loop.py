@@ -1,6 +1,7 @@
 """The training loop."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import math
 import pathlib
@@ -8,7 +9,7 @@ import signal
 import time
 
 import jax
-from jax import sharding
+from jax.experimental import multihost_utils
 import ml_collections
 import numpy as np
 import rich.console
@@ -84,17 +85,16 @@ def train(
   epoch_steps = len(source) // batch_size
   total = config.training.epochs * epoch_steps
   optimizer = setup.optimizer(config, total)
-  mesh = _mesh(batch_size)
+  _check_devices(batch_size)
   # After all that bad input can stop, or a corrected command would meet the
   # workdir of the wrong one.
   workdir_lib.prepare(folder, config.to_dict(), config.seed)
-  replicated = sharding.NamedSharding(mesh, sharding.PartitionSpec())
-  sharded = sharding.NamedSharding(mesh, sharding.PartitionSpec('data'))
+  sharded = state_lib.sharded()
 
   frames = front_end.frames(source_lib.CLIP_SAMPLES)
   shape = {'frames': frames, 'bins': front_end.bins}
   state = state_lib.create(model, optimizer, seed=config.seed, **shape)
-  state = jax.device_put(state, replicated)
+  state = state_lib.replicate(state)
   checkpoints = checkpoints_lib.manager(str(folder / workdir_lib.CHECKPOINTS))
   found = checkpoints_lib.restore(checkpoints, state)
   if found is None:
@@ -102,12 +102,13 @@ def train(
       source, front_end=front_end, clips=config.training.input_clips,
       bits=config.model.input_bits, fitted=state.inputs,
     )
-    state = state.replace(inputs=jax.device_put(fitted, replicated))
+    state = state.replace(inputs=state_lib.replicate(fitted))
   else:
     for note in found.notes:
       console.print(note, highlight=False, markup=False)
     state, position = found.state, found.position
-    checkpoints_lib.discard_after(checkpoints, int(state.step))
+    for note in checkpoints_lib.set_aside_after(checkpoints, int(state.step)):
+      console.print(note, highlight=False, markup=False)
     batches.set_state(position)
     console.print(f'going on from step {int(state.step)} in {folder}')
 
@@ -119,22 +120,21 @@ def train(
       frozen_share=config.training.frozen_share,
       learning_rate=setup.learning_rates(config, total)['real'],
       penalty_weight=setup.penalty_weight(config, total),
-      penalty_kind=config.penalty.kind, penalty_margin=config.penalty.margin,
+      penalty_kind=setup.penalty_kind(config),
+      penalty_margin=config.penalty.margin,
       label_smoothing=config.optimizer.label_smoothing,
     ),
     donate_argnums=0,
+    out_shardings=state_lib.replicated(),
     compiler_options=steps_lib.compiler_options(),
   )
   merge = jax.jit(metrics_lib.Means.merge)
-  evaluator = evaluate.Evaluator(model, front_end, config.model.input_bits)
-
-  def save(state):
-    _check_parameters(state, folder)
-    state = evaluate.deploy(model, state, **shape)
-    checkpoints_lib.save(
-      checkpoints, jax.device_put(state, replicated), batches.get_state()
-    )
-    return state
+  deploy = evaluate.deployer(model, **shape)
+  evaluator = evaluate.Evaluator(model)
+  quantized = evaluate.quantize_split(
+    validation, state.inputs, front_end=front_end,
+    input_bits=config.model.input_bits,
+  )
 
   def is_due(step, epochs):
     return step % (epochs * epoch_steps) == 0
@@ -147,7 +147,7 @@ def train(
   with (
     contextlib.closing(batches),
     contextlib.closing(checkpoints),
-    logs.Writer(folder) as writer,
+    logs.Writer(folder, first) as writer,
     progress_lib.Progress(console, total, first) as progress,
     _signals() as received,
   ):
@@ -165,7 +165,12 @@ def train(
       epoch = step / epoch_steps
       last = step == total
       validating = last or is_due(step, config.training.validation_epochs)
-      if validating or step % config.training.log_steps == 0:
+      saving = last or is_due(step, config.training.checkpoint_epochs)
+      logging = validating or step % config.training.log_steps == 0
+      # Processes agree where they meet anyway; a process alone need not wait.
+      alone = jax.process_count() == 1
+      stopping = _stopping(received) if alone or logging else 0
+      if logging:
         train_values = window.pop().compute()
         elapsed, started = time.monotonic() - started, time.monotonic()
         clips = (step - logged) * batch_size
@@ -173,36 +178,40 @@ def train(
         train_values['clips_per_second'] = clips / elapsed
         writer.write(step, epoch, 'train', train_values)
         progress.metrics(train_values)
-      saving = last or is_due(step, config.training.checkpoint_epochs)
-      if saving or received:
+      if saving or validating or stopping:
         _check_finite(loss, step, folder)
-      if received:
-        save(state)
-        raise StopError(received[0], step)
-      if saving:
-        state = jax.device_put(save(state), replicated)
+        _check_parameters(state, folder)
+        state = deploy(state)
+      if saving or stopping:
+        checkpoints_lib.save(checkpoints, state, batches.get_state())
+      if stopping:
+        raise StopError(stopping, step)
       if validating:
-        state = jax.device_put(
-          evaluate.deploy(model, state, **shape), replicated
-        )
-        logits, labels = evaluator.logits(state, validation)
-        accuracy = float(np.mean(logits.argmax(-1) == labels))
+        logits = evaluator.logits(state, quantized.q)
+        accuracy = float(np.mean(logits.argmax(-1) == quantized.labels))
         writer.write(step, epoch, 'validation', {'accuracy': accuracy})
         progress.validation(step, epoch, accuracy, train_values)
         started = time.monotonic()
-    if received:
-      raise StopError(received[0], total)
+    if stopping := _stopping(received):
+      raise StopError(stopping, total)
 
 
-def _mesh(batch_size: int) -> sharding.Mesh:
-  """All devices along the batch."""
+def _check_devices(batch_size: int) -> None:
+  """Refuses a batch that all devices of all processes cannot share."""
   devices = jax.devices()
   if batch_size % len(devices):
     raise errors.UserError(
       f'training.batch_size={batch_size} cannot be shared by {len(devices)} '
       'devices; make it a multiple of their number.'
     )
-  return sharding.Mesh(np.array(devices), ('data',))
+
+
+def _stopping(received: Sequence[int]) -> int:
+  """The signal that any process got, the same in all of them; 0 for none."""
+  number = received[0] if received else 0
+  if jax.process_count() == 1:
+    return number
+  return int(multihost_utils.process_allgather(np.int32(number)).max())
 
 
 def _check_finite(loss: jax.Array, step: int, folder: pathlib.Path) -> None:

@@ -108,6 +108,9 @@ def overflow_penalty(
 def overflow_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
   """Share of each layer's exact sums that are outside its range.
 
+  This is persistent overflow alone: training forms no prefixes of a sum, so
+  transient overflow, which the rates of an evaluation count too, is not seen.
+
   Args:
     sums: the collection `sums` that the layers sowed.
 

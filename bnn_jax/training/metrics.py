@@ -1,7 +1,4 @@
-"""Metrics as sums that are divided once, at the end.
-
-Sums over clips carry a mask, so a ragged last batch counts exactly.
-"""
+"""Metrics as sums that are divided once, at the end."""
 
 from collections.abc import Mapping
 from typing import Any

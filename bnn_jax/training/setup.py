@@ -5,6 +5,8 @@ level; what they return takes no configuration any more.
 """
 
 from collections.abc import Sequence
+import functools
+import math
 import re
 from typing import Any
 
@@ -54,13 +56,35 @@ def check_training(config: ml_collections.ConfigDict) -> None:
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
-  for name in ('learning_rate', 'latent_learning_rate'):
-    if not config.optimizer[name] > 0:
+  for name in ('learning_rate', 'latent_learning_rate', 'gradient_norm'):
+    value = config.optimizer[name]
+    if not 0 < value < math.inf:
       raise errors.UserError(
-        f'optimizer.{name}={config.optimizer[name]} is not positive; choose '
-        'one such as 0.005.'
+        f'optimizer.{name}={value} is not positive and finite; choose a number '
+        'such as 0.005 for a rate, or 5.0 for the norm.'
+      )
+  for name, value in (
+    ('optimizer.weight_decay', config.optimizer.weight_decay),
+    ('penalty.weight', config.penalty.weight),
+    ('penalty.margin', config.penalty.margin),
+    ('penalty.final', config.penalty.final),
+  ):
+    if not 0 <= value < math.inf:
+      raise errors.UserError(
+        f'{name}={value} is no finite number of at least 0; choose one.'
       )
   _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
+  _check_shapes(config)
+
+
+def _check_shapes(config: ml_collections.ConfigDict) -> None:
+  """Traces the network: its layers check what follows from their shapes."""
+  front = front_end(config)
+  q = jax.ShapeDtypeStruct(
+    (1, front.frames(source.CLIP_SAMPLES), front.bins), 'uint8'
+  )
+  initialize = functools.partial(model(config).init, train=True)
+  jax.eval_shape(initialize, jax.random.key(0), q)
 
 
 def _check_name(field: str, value: str, names: Sequence[str]) -> None:
@@ -178,13 +202,20 @@ def learning_rates(
   }
 
 
+def penalty_kind(config: ml_collections.ConfigDict) -> str:
+  """The overflow penalty; 'none' where no register can overflow."""
+  if accumulators(config).default.overflow_mode == 'exact':
+    return 'none'
+  return config.penalty.kind
+
+
 def penalty_weight(
   config: ml_collections.ConfigDict, steps: int
 ) -> optax.Schedule:
   """Weight of the overflow penalty by step."""
   return schedules.penalty_weight(
     steps,
-    0.0 if config.penalty.kind == 'none' else config.penalty.weight,
+    0.0 if penalty_kind(config) == 'none' else config.penalty.weight,
     config.penalty.rise_share,
     config.penalty.fall_share,
     config.penalty.final,

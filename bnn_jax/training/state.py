@@ -5,7 +5,9 @@ from typing import Any
 from flax import struct
 import flax.linen as nn
 import jax
+from jax import sharding
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from bnn_jax.nn import layers
@@ -23,7 +25,8 @@ class TrainState(struct.PyTreeNode):
     deployed: integers made from parameters and statistics when the state was
       last evaluated or saved.
     opt_state: of the optimizer.
-    rng: base key; step i draws from fold_in(rng, i).
+    rng: data of the base key, uint32 `[2]`, which unlike a typed key can be
+      written and shared by processes; step i draws from fold_in(key, i).
   """
 
   step: jax.Array
@@ -81,8 +84,35 @@ def create(
     },
     deployed=variables.get('deployed', {}),
     opt_state=optimizer.init(variables['params']),
-    rng=rng,
+    rng=jax.random.key_data(rng),
   )
+
+
+def replicated() -> sharding.NamedSharding:
+  """A copy on each device of all processes."""
+  return sharding.NamedSharding(_mesh(), sharding.PartitionSpec())
+
+
+def replicate(tree: Any) -> Any:
+  """Puts a tree, equal in all processes, on each device of all of them."""
+  place = replicated()
+
+  def put(value):
+    value = np.asarray(value)
+    return jax.make_array_from_callback(
+      value.shape, place, lambda index: value[index]
+    )
+
+  return jax.tree.map(put, tree)
+
+
+def sharded() -> sharding.NamedSharding:
+  """The leading axis spread over all devices of all processes."""
+  return sharding.NamedSharding(_mesh(), sharding.PartitionSpec('data'))
+
+
+def _mesh() -> sharding.Mesh:
+  return sharding.Mesh(np.array(jax.devices()), ('data',))
 
 
 def is_latent(params: Any) -> Any:

@@ -57,6 +57,8 @@ def make_train_step(
   Returns:
     A function of state and batch ('audio' `[B, S]`, 'label' `[B]`) that gives
     the next state and the metrics of the step; to be jitted by the caller.
+    The metrics' overflow rates count persistent overflow alone, as
+    `losses.overflow_rates` says.
   """
 
   def loss_of(params, state, q, labels, progress):
@@ -87,7 +89,8 @@ def make_train_step(
     return entropy + weight * penalty, (batch_stats, observed)
 
   def train_step(state, batch):
-    rng = jax.random.fold_in(state.rng, state.step)
+    key = jax.random.wrap_key_data(state.rng)
+    rng = jax.random.fold_in(key, state.step)
     x = features.extract(batch['audio'], front_end)
     x = augmentation_lib.spec_augment(x, rng, augmentation)
     q = quantize(x, state.inputs, input_bits)
@@ -149,27 +152,21 @@ def flip_ratio(before: Any, after: Any) -> jax.Array:
   return jnp.asarray(flips / max(sum(old.size for old, _ in pairs), 1))
 
 
-def make_evaluation_step(
-  model: nn.Module, *, front_end: features.FrontEnd, input_bits: int
-):
+def make_evaluation_step(model: nn.Module):
   """Makes the functions of one batch of evaluation.
 
   Args:
     model: the network, with the accumulators to evaluate.
-    front_end: from waveforms to features.
-    input_bits: of the quantized features.
 
   Returns:
-    A function of variables, inputs and audio `[B, S]` that gives the logits
-    `[B, N]`, and one that gives logits and the collection `telemetry`.
+    A function of variables and quantized features `[B, T, F]` that gives the
+    logits `[B, N]`, and one that gives logits and the collection `telemetry`.
   """
 
-  def logits(variables, inputs, audio):
-    q = quantize(features.extract(audio, front_end), inputs, input_bits)
+  def logits(variables, q):
     return model.apply(variables, q, train=False)
 
-  def with_telemetry(variables, inputs, audio):
-    q = quantize(features.extract(audio, front_end), inputs, input_bits)
+  def with_telemetry(variables, q):
     return model.apply(variables, q, train=False, mutable=['telemetry'])
 
   options = compiler_options()

@@ -64,6 +64,8 @@ def read_json(path: pathlib.Path) -> Any:
 def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
   """Makes a workdir, or makes sure that it is this configuration's.
 
+  Of several processes only the first one writes.
+
   Args:
     folder: the workdir.
     config: the resolved configuration.
@@ -81,9 +83,9 @@ def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
     ) from error
   if (folder / CONFIG).exists():
     check_config(folder, config)
-    return
-  write_json(folder / PROVENANCE, provenance(seed))
-  write_json(folder / CONFIG, config)
+  elif jax.process_index() == 0:
+    write_json(folder / PROVENANCE, provenance(seed))
+    write_json(folder / CONFIG, config)
 
 
 def check_config(
@@ -99,24 +101,45 @@ def check_config(
   Raises:
     UserError: they differ; the message names the keys.
   """
-  mine = dict(_flat(as_json(config)))
-  theirs = dict(_flat(read_json(folder / CONFIG)))
-  missing = object()
-  differing = [
-    key for key in sorted(mine.keys() | theirs.keys())
-    if mine.get(key, missing) != theirs.get(key, missing)
-    and not key.startswith(ignore)
-  ]
+  differing = {
+    key: pair for key, pair in differences(folder, config).items()
+    if not key.startswith(ignore)
+  }
   if differing:
     changes = ', '.join(
-      f'{key} ({theirs.get(key)!r} there, {mine.get(key)!r} now)'
-      for key in differing[:5]
+      f'{key} ({there!r} there, {now!r} now)'
+      for key, (there, now) in list(differing.items())[:5]
     )
     more = f' and {len(differing) - 5} more' if len(differing) > 5 else ''
     raise errors.UserError(
       f'the workdir {folder} is of another configuration: {changes}{more}; '
       'choose another --workdir or the same configuration.'
     )
+
+
+def differences(
+  folder: pathlib.Path, config: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+  """What a workdir's configuration and another one do not share.
+
+  Args:
+    folder: the workdir.
+    config: the resolved configuration.
+
+  Returns:
+    (value there, value now) by the full key, sorted; None for no such key.
+
+  Raises:
+    UserError: the workdir's configuration cannot be read.
+  """
+  now = dict(_flat(as_json(config)))
+  there = dict(_flat(read_json(folder / CONFIG)))
+  missing = object()
+  return {
+    key: (there.get(key), now.get(key))
+    for key in sorted(there.keys() | now.keys())
+    if there.get(key, missing) != now.get(key, missing)
+  }
 
 
 def as_json(value: Any) -> Any:

@@ -78,14 +78,15 @@ ROWS: list[tuple[str, tuple[Any, ...], Any]] = [
     ('rsign_threshold', (100.0, 8, 4), 128),
     ('rsign_threshold', (-8.0, 8, 4), -128),
     ('rsign_threshold', (-100.0, 8, 4), -128),
-    # Arguments: slope, g, h, R, F.
-    ('prelu_constants', (1.0, 0.0, 0.0, 8, 4), (0, 0, 0)),
-    ('prelu_constants', (0.25, 0.5, -0.5, 8, 4), (2, 8, -8)),
-    ('prelu_constants', (2.0, 0.03125, -0.03125, 8, 4), (0, 1, 0)),
-    ('prelu_constants', (0.001, 9.0, -9.0, 8, 4), (7, 127, -128)),
-    ('prelu_constants', (0.3, 0.0, 0.0, 8, 4), (2, 0, 0)),
-    ('prelu_constants', (0.7, 0.0, 0.0, 8, 4), (1, 0, 0)),
-    ('prelu_constants', (0.72, 0.0, 0.0, 8, 4), (0, 0, 0)),
+    # Arguments: log2_slope, before, after, R, F.
+    ('prelu_constants', (0.0, 0.0, 0.0, 8, 4), (0, 0, 0)),
+    ('prelu_constants', (-2.0, 0.5, -0.5, 8, 4), (2, 8, -8)),
+    ('prelu_constants', (1.0, 0.03125, -0.03125, 8, 4), (0, 1, 0)),
+    ('prelu_constants', (-10.0, 9.0, -9.0, 8, 4), (7, 127, -128)),
+    ('prelu_constants', (-1.6, 0.0, 0.0, 8, 4), (2, 0, 0)),
+    ('prelu_constants', (-1.5, 0.0, 0.0, 8, 4), (2, 0, 0)),
+    ('prelu_constants', (-0.5, 0.0, 0.0, 8, 4), (1, 0, 0)),
+    ('prelu_constants', (-0.4, 0.0, 0.0, 8, 4), (0, 0, 0)),
 ]
 
 

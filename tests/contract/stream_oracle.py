@@ -64,18 +64,17 @@ def shift_prelu(y: int, k: int, g: int, h: int, bits: int) -> int:
 
 
 def prelu_constants(
-    slope: float, g: float, h: float, bits: int, fraction_bits: int
+    log2_slope: float, before: float, after: float, bits: int,
+    fraction_bits: int,
 ) -> tuple[int, int, int]:
-  """The integers (k, g, h); a slope of 0 takes the longest shift."""
-  k = 7
-  if slope > 0:
-    k = oracle.clip(math.floor(-math.log2(slope) + 0.5), 0, 7)
+  """The integers (k, g, h)."""
+  k = oracle.clip(math.floor(-log2_slope + 0.5), 0, 7)
 
   def rounded(real: float) -> int:
     scaled = math.floor(math.ldexp(real, fraction_bits) + 0.5)
     return saturate(scaled, bits)
 
-  return k, rounded(g), rounded(h)
+  return k, rounded(before), rounded(after)
 
 
 # Section 8: input.

@@ -160,8 +160,8 @@ def test_masks_are_whole_frames_and_bins_of_the_stated_sizes():
   np.testing.assert_array_equal(
     hidden, frames[:, :, None] | bins[:, None, :]
   )
-  assert frames.sum(axis=1).max() <= 50
-  assert bins.sum(axis=1).max() <= 14
+  assert frames.sum(axis=1).max() <= 20
+  assert bins.sum(axis=1).max() <= 10
   assert frames.any(axis=0).sum() > 90
   assert bins.any(axis=0).sum() > 36
 

@@ -25,8 +25,9 @@ def write_list(root, split, *names):
   (root / f'{split}_list.txt').write_text(''.join(f'{n}\r\n' for n in names))
 
 
-def partition(root):
-  return {s: layout.split_names(root, s) for s in layout.splits(root)}
+def partition(root, *further):
+  splits = ('training', 'validation', 'testing', *further)
+  return {split: layout.split_names(root, split) for split in splits}
 
 
 def test_without_lists_the_hash_splits(root):
@@ -49,7 +50,7 @@ def test_lists_override_the_hash(root):
 
 def test_a_further_list_is_a_further_split_beside_the_hash(root):
   write_list(root, 'unseen', NAMES[2], NAMES[3])
-  assert partition(root) == {
+  assert partition(root, 'unseen') == {
     'training': [NAMES[1]],
     'validation': [],
     'testing': [NAMES[0]],
@@ -62,7 +63,8 @@ def test_a_further_list_is_a_further_split_beside_lists(root):
   write_list(root, 'testing', NAMES[1])
   write_list(root, 'unseen', NAMES[2])
   write_list(root, '.hidden', NAMES[3])
-  assert [len(names) for names in partition(root).values()] == [1, 1, 1, 1]
+  sizes = [len(names) for names in partition(root, 'unseen').values()]
+  assert sizes == [1, 1, 1, 1]
   assert layout.split_names(root, 'training') == [NAMES[3]]
 
 
@@ -108,7 +110,7 @@ def test_lists_that_make_no_sense_are_refused(root, lists, message):
   for split, names in lists.items():
     write_list(root, split, *names)
   with pytest.raises(errors.UserError, match=re.escape(message)):
-    layout.splits(root)
+    layout.split_names(root, 'training')
 
 
 def test_a_folder_of_another_word_is_refused(root):

@@ -67,6 +67,12 @@ def test_synthetic_makes_the_corpus_and_opens_it(root, made, tmp_path):
   assert made == [(str(tmp_path / 'cache'), {'seed': 3, 'speakers': 7})]
 
 
+def test_synthetic_takes_no_test_archive(made, tmp_path):
+  with pytest.raises(errors.UserError, match='data.test_dir=/archive has no'):
+    open_split('synthetic', 'testing', tmp_path, test_dir='/archive')
+  assert not made
+
+
 def test_the_default_cache(root, made, monkeypatch):
   monkeypatch.setenv('HOME', '/home/someone')
   monkeypatch.setenv('XDG_CACHE_HOME', '/scratch')

@@ -27,10 +27,24 @@ def test_macs_and_memory():
   # biases and a factor.
   others = 5 * (8 + 8 + 12) + (8 + 8) + 5 + 1
   assert found['parameters'] == weights + others
-  assert found['memory_bits'] == weights + 32 * others
+  # Bits a channel: shift 4 and bias 16, k 3, g and h 8 each, threshold 9.
+  norm, activation, sign = 20 * 28, 19 * 28, 9 * 16
+  thermometer, bias = 8 * 3 * 8, 24 * 5
+  assert found['memory_bits'] == (
+    weights + norm + activation + sign + thermometer + bias
+  )
   assert [row['accumulator_bits'] for row in rows.values()] == [6, 6, 6, None]
   # 36 needs -36..36, so 7 bits; 24 needs 6.
   assert [row['safe_bits'] for row in rows.values()] == [7, 6, 6, None]
+
+
+def test_memory_of_thresholds_is_that_of_the_input():
+  network = tiny.network()
+  eight, four = (
+    profile.profile(network, frames=13, bins=8, input_bits=bits)['memory_bits']
+    for bits in (8, 4)
+  )
+  assert eight - four == 8 * 3 * 4
 
 
 def test_float_network():

@@ -69,14 +69,16 @@ def test_rsign_threshold(theta, threshold):
   assert constants.rsign_threshold(np.array([theta]), 8, 4)[0] == threshold
 
 
-@pytest.mark.parametrize('slope, k', [
-  (1.0, 0), (0.25, 2), (2.0, 0), (2.0**-7, 7), (2.0**-9, 7), (0.0, 7),
-  (2.0**-1.5, 2), (math.inf, 0),
+@pytest.mark.parametrize('log2_slope, k', [
+  (0.0, 0), (-2.0, 2), (1.0, 0), (-7.0, 7), (-9.0, 7), (-math.inf, 7),
+  # Halves take the longer shift.
+  (-1.5, 2), (-1.49, 1), (-0.5, 1), (-0.49, 0), (math.inf, 0),
 ])
-def test_prelu_shift(slope, k):
-  zero = np.zeros(1)
-  found = constants.prelu_constants(np.array([slope]), zero, zero, 8, 4)
-  assert [int(v[0]) for v in found] == [k, 0, 0]
+def test_prelu_constants(log2_slope, k):
+  found = constants.prelu_constants(
+    np.array([log2_slope]), np.array([0.5]), np.array([-9.0]), 8, 4
+  )
+  assert [int(v[0]) for v in found] == [k, 8, -128]
 
 
 def test_stream_integer():

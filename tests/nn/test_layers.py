@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bnn_jax import errors
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
@@ -173,6 +174,26 @@ def test_classifier():
   np.testing.assert_allclose(
     trained * (2 * 16 * 3**0.5), [[3.0, 43.0]], rtol=1e-5
   )
+
+
+def test_classifier_refuses_sums_beyond_the_integers_of_float32():
+  def trace(bits, frames):
+    layer = layers.BinaryClassifier(2, integer.StreamFormat(bits, 4))
+    r = jax.ShapeDtypeStruct((1, frames, CHANNELS), 'float32')
+    jax.eval_shape(
+      lambda r: layer.init(jax.random.key(0), r, train=True), r
+    )
+
+  # 64 channels at 32 positions leave 2^(R - 1) = 2^12.
+  trace(13, 32)
+  with pytest.raises(
+    errors.UserError, match='model.stream_bits=14 .* 2048 .* at most 13'
+  ):
+    trace(14, 32)
+  with pytest.raises(
+    errors.UserError, match='model.stream_bits=13 .* 2112 .* at most 12'
+  ):
+    trace(13, 33)
 
 
 def test_dense_equals_the_accumulator():

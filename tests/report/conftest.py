@@ -39,7 +39,6 @@ def split(correct):
     'clips': 2000,
     'accuracy_exact': 0.9375,
     'accuracy_deployed': (correct + 900) / 2000,
-    'loss': 0.25,
     'changed_decisions': 17,
     'confusion': [[correct, wrong], [100, 900]],
     'overflow': [
@@ -56,10 +55,11 @@ def split(correct):
 @pytest.fixture
 def results():
   layer = {'path': 'stem', 'kind': 'BinaryConv', 'output_shape': [49, 64],
-           'operands': 480, 'parameters': 30720, 'weight_bits': 30721,
+           'operands': 480, 'parameters': 30720, 'weight_bits': 1,
            'macs': 1505280, 'accumulator_bits': 7, 'safe_bits': 10}
-  classifier = {'path': 'classifier', 'kind': 'Dense', 'output_shape': [2],
-                'operands': 64, 'parameters': 130, 'weight_bits': 176,
+  # A network of both kinds, so that their weights differ in size.
+  classifier = {'path': 'classifier', 'kind': 'Classifier', 'output_shape': [2],
+                'operands': 64, 'parameters': 128, 'weight_bits': 32,
                 'macs': 128, 'accumulator_bits': None, 'safe_bits': None}
   return {
     'step': 1234,
@@ -68,7 +68,7 @@ def results():
                     'unit': 'dot'},
     'variant': 'overflow',
     'profile': {'parameters': 30850, 'memory_bits': 33333,
-                'binary_macs': 1505408, 'real_macs': 11,
+                'binary_macs': 1505280, 'real_macs': 128,
                 'layers': [layer, classifier]},
     'splits': {'testing': split(950), 'unseen': split(800)},
     'notes': ['3 files & no more were skipped.'],

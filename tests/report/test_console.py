@@ -28,8 +28,8 @@ def test_numbers_are_those_of_the_results(results, width):
   assert 'accumulator 8 bits, wrap dot, 64 lanes an addition'.split() in found
   assert 'parameters 30,850'.split() in found
   assert 'memory 33,333 bits 4.2 kB'.split() in found
-  assert 'binary MACs 1,505,408 a clip'.split() in found
-  assert 'real MACs 11 a clip'.split() in found
+  assert 'binary operations (MACs) 1,505,280 a clip'.split() in found
+  assert 'real operations (MACs) 128 a clip'.split() in found
   assert results['notes'][0].split() in found
 
 

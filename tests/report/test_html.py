@@ -69,15 +69,15 @@ def test_headline_numbers(evaluated):
     'Accumulator', '8 bits, wrap', 'dot, 64 lanes an addition',
     'Parameters', '30.9 k', '30,850',
     'Memory', '4.2 kB', '33,333 bits',
-    'Binary MACs', '1.51 M', '1,505,408 a clip; real MACs: 11',
+    'Binary operations (MACs)', '1.51 M', '1,505,280 a clip; real: 128',
   ]
 
 
 def test_tables_hold_the_numbers_of_the_results(evaluated):
   rows = read(evaluated).rows
   assert rows['accuracy'][1:] == [
-    ['testing', '2,000', '93.75', '92.50', '−1.25', '17', '0.2500'],
-    ['unseen', '2,000', '93.75', '85.00', '−8.75', '17', '0.2500'],
+    ['testing', '2,000', '93.75', '92.50', '−1.25', '17'],
+    ['unseen', '2,000', '93.75', '85.00', '−8.75', '17'],
   ]
   assert rows['overflow'][1:3] == [
     ['stem', '7', 'wrap', '2,000,000', '1.234', '<0.001', '15.000', '1.500',
@@ -92,10 +92,10 @@ def test_tables_hold_the_numbers_of_the_results(evaluated):
     ['yes', '800', '200', '80.0'], ['<no>', '100', '900', '90.0'],
   ]
   assert rows['layers'][1:] == [
-    ['stem', 'BinaryConv', '49 × 64', '480', '30,720', '30,721', '1,505,280',
+    ['stem', 'BinaryConv', '49 × 64', '480', '30,720', '30,720', '1,505,280',
      '7', '10'],
-    ['classifier', 'Dense', '2', '64', '130', '176', '128', '–', '–'],
-    ['all', '', '', '', '30,850', '30,897', '1,505,408', '', ''],
+    ['classifier', 'Classifier', '2', '64', '128', '4,096', '128', '–', '–'],
+    ['all', '', '', '', '30,848', '34,816', '1,505,408', '', ''],
   ]
 
 
@@ -167,6 +167,15 @@ def test_last_of_repeated_steps_is_drawn(workdir):
   assert html.write(workdir).read_text() == first
   path.write_text(''.join(lines) + other)
   assert html.write(workdir).read_text() != first
+
+
+def test_report_that_cannot_be_written(evaluated):
+  before = sorted(evaluated.iterdir())
+  (evaluated / 'report.html').mkdir()
+  with pytest.raises(errors.UserError, match='report.html could not be writ'):
+    html.write(evaluated)
+  (evaluated / 'report.html').rmdir()
+  assert sorted(evaluated.iterdir()) == before
 
 
 def test_run_under_way_says_that_evaluation_has_not_run(workdir):

@@ -1,12 +1,17 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bnn_jax import errors
 from bnn_jax import features
 from bnn_jax.models import profile
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.training import evaluate
+from bnn_jax.training import workdir
+from configs import kws
 from tests import tiny
 
 
@@ -16,42 +21,58 @@ def state():
 
 
 def evaluator(accumulator):
-  return evaluate.Evaluator(tiny.network(accumulator), tiny.FRONT_END, 8)
+  return evaluate.Evaluator(tiny.network(accumulator))
 
 
-def clip_by_clip(state, split):
-  """The logits without batches, padding or jit of the whole."""
-  model = tiny.network()
-  rows = []
-  for i in range(len(split)):
-    audio = jnp.asarray(split[i].audio[None], jnp.float32) / 32768
-    q = features.quantize_by(
-      features.extract(audio, tiny.FRONT_END), state.inputs['lo'],
-      state.inputs['exponent'], 8,
-    )
-    rows.append(model.apply(state.variables(), q, train=False)[0])
-  return np.stack(rows)
+def quantized(state, clips):
+  return evaluate.quantize_split(
+    tiny.Split(clips), state.inputs, front_end=tiny.FRONT_END, input_bits=8
+  )
+
+
+def test_quantized_split(state, monkeypatch):
+  split = quantized(state, 7)
+  assert split.labels.tolist() == [0, 1, 2, 3, 4, 0, 1]
+  assert split.q.dtype == np.uint8
+  assert split.q.shape == (7, tiny.SHAPE['frames'], tiny.SHAPE['bins'])
+  audio = np.stack([tiny.Split(7)[i].audio for i in range(7)]) / 32768
+  expected = features.quantize_by(
+    features.extract(jnp.asarray(audio, jnp.float32), tiny.FRONT_END),
+    state.inputs['lo'], state.inputs['exponent'], 8,
+  )
+  # Two programs may round a feature on a limit of q to its two sides.
+  distance = np.abs(split.q.astype(int) - np.asarray(expected, int))
+  assert distance.max() <= 1 and distance.mean() < 0.01
+  assert len(np.unique(split.q)) > 20
+  monkeypatch.setattr(evaluate, 'BATCH', 3)
+  assert np.array_equal(quantized(state, 7).q, split.q)
 
 
 def test_ragged_batch_equals_single_clips(state, monkeypatch):
+  """The logits without batches, padding or jit of the whole."""
+  q = quantized(state, 7).q
   monkeypatch.setattr(evaluate, 'BATCH', 4)
-  split = tiny.Split(7)
-  logits, labels = evaluator(accumulator_lib.Accumulator(4, 'wrap', 8)).logits(
-    state, split
-  )
-  assert labels.tolist() == [0, 1, 2, 3, 4, 0, 1]
+  logits = evaluator(tiny.REGISTER).logits(state, q)
   assert np.array_equal(logits, np.round(logits))
-  assert np.array_equal(logits, clip_by_clip(state, split))
+  model = tiny.network()
+  single = [
+    model.apply(state.variables(), q[i : i + 1], train=False)[0]
+    for i in range(7)
+  ]
+  assert np.array_equal(logits, np.stack(single))
   assert len(np.unique(logits, axis=0)) > 1
 
 
 def test_telemetry_does_not_depend_on_the_batch(state, monkeypatch):
-  split = tiny.Split(7)
+  q = quantized(state, 7).q
+  run = evaluator(tiny.REGISTER)
+  logits = run.logits(state, q)
   counts = []
   for batch in (2, 7, 16):
     monkeypatch.setattr(evaluate, 'BATCH', batch)
-    register = accumulator_lib.Accumulator(4, 'wrap', 8)
-    counts.append(evaluator(register).telemetry(state, split))
+    with_counts, count = run.logits_and_telemetry(state, q)
+    assert np.array_equal(with_counts, logits)
+    counts.append(count)
   assert counts[0] == counts[1] == counts[2]
   assert sorted(counts[0]) == ['block0/conv', 'block1/conv', 'stem']
   # 7 clips; the stem halves the frames, and so does the second block.
@@ -68,30 +89,32 @@ def test_modes_are_equal_at_a_width_that_cannot_overflow(state, simd, unit):
   register = accumulator_lib.Accumulator(23, 'exact', simd, unit)
   rows = profile.profile(tiny.network(register), **tiny.SHAPE)['layers']
   bits = max(row['safe_bits'] for row in rows if row['safe_bits'])
-  split = tiny.Split(6)
+  q = quantized(state, 6).q
   logits = {
     mode: evaluator(
       accumulator_lib.Accumulator(bits, mode, simd, unit)
-    ).logits(state, split)[0]
+    ).logits(state, q)
     for mode in accumulator_lib.MODES
   }
   assert np.array_equal(logits['exact'], logits['wrap'])
   assert np.array_equal(logits['exact'], logits['saturate'])
-  narrow, _ = evaluator(
+  narrow = evaluator(
     accumulator_lib.Accumulator(3, 'wrap', simd, unit)
-  ).logits(state, split)
+  ).logits(state, q)
   assert not np.array_equal(logits['exact'], narrow)
 
 
 def test_split_results(state):
   wrap = accumulator_lib.Accumulator(4, 'wrap', 8)
   exact = accumulator_lib.Accumulator(4, 'exact', 8)
-  split = tiny.Split(9)
-  deployed_logits, labels = evaluator(wrap).logits(state, split)
-  exact_logits, _ = evaluator(exact).logits(state, split)
+  split = quantized(state, 9)
+  labels = split.labels
+  deployed_logits = evaluator(wrap).logits(state, split.q)
+  exact_logits = evaluator(exact).logits(state, split.q)
   results = evaluate.split_results(
     deployed=evaluator(wrap), exact=evaluator(exact), state=state,
-    source=split, registers={'stem': wrap, 'absent': wrap},
+    split=split, classes=tiny.CLASSES,
+    registers={'stem': wrap, 'absent': wrap},
   )
   chosen = deployed_logits.argmax(-1)
   assert results['clips'] == 9
@@ -106,7 +129,7 @@ def test_split_results(state):
 
 
 def test_deploy_replaces_only_the_constants(state):
-  again = evaluate.deploy(tiny.network(), state, **tiny.SHAPE)
+  again = evaluate.deployer(tiny.network(), **tiny.SHAPE)(state)
   assert jax.tree.all(jax.tree.map(np.array_equal, again.params, state.params))
   assert jax.tree.all(
     jax.tree.map(np.array_equal, again.deployed, state.deployed)
@@ -127,7 +150,52 @@ def test_evaluation_reads_only_what_is_deployed(state):
     batch_stats=jax.tree.map(lambda v: v * jnp.nan, state.batch_stats),
   )
   run = evaluator(accumulator_lib.Accumulator(4, 'wrap', 8))
-  split = tiny.Split(3)
-  assert np.array_equal(
-    run.logits(state, split)[0], run.logits(ruined, split)[0]
-  )
+  q = quantized(state, 3).q
+  assert np.array_equal(run.logits(state, q), run.logits(ruined, q))
+
+
+def config(string='smoke,data=folder,data_dir=x', **changes):
+  made = kws.get_config(string).unlock()
+  made.update_from_flattened_dict(changes)
+  return made
+
+
+@pytest.mark.parametrize('changes, splits, checkpoint, name', [
+  ({}, (), None, 'results'),
+  ({}, ('testing',), None, 'results'),
+  ({}, ('validation', 'testing'), None,
+   'results-8-wrap-64-dot-validation-testing'),
+  ({}, (), 40, 'results-8-wrap-64-dot-step40'),
+  ({'accumulator.bits': 6, 'accumulator.overflow_mode': 'saturate',
+    'accumulator.simd': 16}, (), None, 'results-6-saturate-16-dot'),
+  ({'accumulator.bits': 6}, ('validation',), 3,
+   'results-6-wrap-64-dot-validation-step3'),
+])
+def test_results_path(tmp_path, changes, splits, checkpoint, name):
+  workdir.prepare(tmp_path, config().to_dict(), seed=0)
+  path = evaluate.results_path(config(**changes), tmp_path, splits, checkpoint)
+  assert path == tmp_path / f'{name}.json'
+
+
+def test_results_path_tells_other_keys_apart(tmp_path):
+  workdir.prepare(tmp_path, config().to_dict(), seed=0)
+  names = {
+    evaluate.results_path(config(**{key: value}), tmp_path).name
+    for key, value in (
+      ('data.data_dir', 'y'), ('data.data_dir', 'z'), ('seed', 1),
+      ('accumulator.layer_bits', (('stem', 9),)),
+      ('accumulator.layer_bits', (('stem', 10),)),
+    )
+  }
+  assert len(names) == 5
+  for name in names:
+    assert re.fullmatch(r'results-8-wrap-64-dot-[0-9a-f]{8}\.json', name)
+
+
+@pytest.mark.parametrize('key, value', [
+  ('data.classes', 35), ('front_end.mel_bins', 8), ('model.size', 'L'),
+])
+def test_another_network_is_refused(tmp_path, key, value):
+  workdir.prepare(tmp_path, config().to_dict(), seed=0)
+  with pytest.raises(errors.UserError, match=f'{key} .* there, {value!r} now'):
+    evaluate.run(config(**{key: value}), tmp_path)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from bnn_jax import errors
@@ -49,9 +51,17 @@ def test_test_splits():
   assert setup.test_splits(config('data=folder')) == ('testing',)
 
 
-def test_no_penalty_has_no_weight():
-  assert float(setup.penalty_weight(config('penalty=none'), 100)(50)) == 0.0
-  assert float(setup.penalty_weight(config('penalty=hinge'), 100)(50)) > 0.0
+@pytest.mark.parametrize('options, kind', [
+  ('penalty=none', 'none'), ('penalty=hinge', 'hinge'),
+  ('penalty=periodic,overflow_mode=saturate', 'periodic'),
+  ('penalty=hinge,overflow_mode=exact', 'none'),
+  ('penalty=hinge,variant=binary', 'none'),
+  ('penalty=hinge,variant=float', 'none'),
+])
+def test_no_penalty_has_no_weight(options, kind):
+  made = config(options)
+  assert setup.penalty_kind(made) == kind
+  assert (float(setup.penalty_weight(made, 100)(50)) > 0) == (kind != 'none')
 
 
 @pytest.mark.parametrize('key, value', [
@@ -59,7 +69,13 @@ def test_no_penalty_has_no_weight():
   ('training.log_steps', 0), ('training.validation_epochs', 0),
   ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
   ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
-  ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', float('nan')),
+  ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', math.nan),
+  ('optimizer.learning_rate', math.inf),
+  ('optimizer.latent_learning_rate', math.inf),
+  ('optimizer.gradient_norm', 0.0), ('optimizer.gradient_norm', -5.0),
+  ('optimizer.weight_decay', -0.1), ('penalty.weight', -1.0),
+  ('penalty.weight', math.inf), ('penalty.margin', -0.1),
+  ('penalty.margin', math.nan), ('penalty.final', -1.0),
   ('penalty.kind', 'foo'),
 ])
 def test_training_is_checked(key, value):

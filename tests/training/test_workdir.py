@@ -45,6 +45,16 @@ def test_ignored_keys_may_differ(tmp_path):
     )
 
 
+def test_differences(tmp_path):
+  workdir.prepare(tmp_path, CONFIG, seed=0)
+  assert workdir.differences(tmp_path, CONFIG) == {}
+  other = changed(bits=9, simd=1) | {'name': None}
+  assert workdir.differences(tmp_path, other) == {
+    'accumulator.bits': (8, 9), 'accumulator.simd': (None, 1),
+    'name': ('a', None),
+  }
+
+
 def test_many_differences_are_counted(tmp_path):
   workdir.prepare(tmp_path, {str(i): i for i in range(7)}, seed=0)
   other = {str(i): i + 1 for i in range(7)}
