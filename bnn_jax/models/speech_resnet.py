@@ -255,9 +255,18 @@ def _saturating_add(stream: integer.StreamFormat):
 
 # Stem and stages by size.
 SIZES: dict[str, tuple[Stem, tuple[Stage, ...]]] = {
-  'S': (Stem(48, groups=4), (Stage(48, 4), Stage(64, 3, stride=2))),
-  'M': (Stem(64, groups=4), (Stage(64, 4), Stage(96, 4, stride=2))),
-  'L': (Stem(128, groups=4), (Stage(128, 5), Stage(192, 5, stride=2))),
+  'S': (
+    Stem(64, kernel=5, stride=4, groups=2),
+    (Stage(64, 3), Stage(96, 2, stride=2)),
+  ),
+  'M': (
+    Stem(96, kernel=5, stride=4, groups=2),
+    (Stage(96, 4), Stage(144, 3, stride=2)),
+  ),
+  'L': (
+    Stem(192, kernel=5, stride=4, groups=2),
+    (Stage(192, 4), Stage(256, 3, stride=2)),
+  ),
 }
 
 

@@ -225,7 +225,7 @@ def penalty_weight(
 def optimizer(
   config: ml_collections.ConfigDict, steps: int
 ) -> optax.GradientTransformation:
-  """AdamW with clipped gradients, faster on latent weights.
+  """AdamW with clipped gradients and a rate of their own for latent weights.
 
   A latent weight acts only through its sign, so its rate says how many steps
   it takes to flip; a real parameter's says how far it moves.
