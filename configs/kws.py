@@ -6,8 +6,9 @@ of Binarized Neural Networks for Highly Efficient Accelerators", JCAD 2023).
 
   python -m bnn_jax.main --config=configs/kws.py
 
-on 2 CPU cores: about 4 minutes on the embedded synthetic corpus, and about 10
-with `--config=configs/kws.py:data=folder,data_dir=PATH` on 26k real clips.
+on 2 CPU cores: about 4 minutes on the embedded synthetic corpus (86.4 % on its
+testing split with seed 0), and about 7 with
+`--config=configs/kws.py:data=folder,data_dir=PATH` on 26k real clips.
 Options stand behind a colon, separated by commas; OPTIONS lists them. Every
 other value is set by `--config.KEY=VALUE`.
 """
