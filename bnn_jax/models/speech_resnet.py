@@ -6,6 +6,10 @@ narrow integers, to which each block adds one normalized convolution:
 
   bits = sign(r);  a = conv(bits);  r = activation(saturate(r + norm(a)))
 
+A convolution may be cut into parts along its input channels. Each part has its
+own narrow sums, normalization and addition to the stream: the same products,
+but operands of an output, and so its overflow, are fewer by their number.
+
 Shape letters: B batch, T frames, F mel bins, C channels, N classes.
 """
 
@@ -39,6 +43,7 @@ class Stage:
     stride: of the first block.
     dilation: of all its convolutions.
     groups: channel groups of its convolutions.
+    parts: of each convolution, see the module's head.
   """
 
   channels: int
@@ -47,6 +52,7 @@ class Stage:
   stride: int = 1
   dilation: int = 1
   groups: int = 1
+  parts: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +63,15 @@ class Stem:
     channels: C of the stream.
     kernel: taps.
     stride: step between its outputs.
-    groups: slices of the mel axis that are convolved apart, which keeps the
-      operands of an output, and so its overflow, few.
+    groups: slices of the mel axis, each for its share of the channels.
+    parts: slices of the mel axis, each for all channels.
   """
 
   channels: int
   kernel: int = 3
   stride: int = 2
   groups: int = 1
+  parts: int = 1
 
 
 class Block(nn.Module):
@@ -106,15 +113,18 @@ class Block(nn.Module):
     """
     shortcut = _shortcut(stream, self.stride, self.stage.channels)
     layers_behind = _Tail(
-      self.norm, self.activation, self.sign, self.add, name='tail'
+      self.stage.parts, self.norm, self.activation, self.sign, self.add,
+      name='tail',
     )
 
     def tail(a):
       return layers_behind(a, shortcut, train=train, **schedule)
 
+    parts = self.stage.parts
     a = self.conv(
-      self.stage.channels, (self.stage.kernel,), strides=self.stride,
-      dilation=self.stage.dilation, groups=self.stage.groups, name='conv',
+      self.stage.channels * parts, (self.stage.kernel,), strides=self.stride,
+      dilation=self.stage.dilation, groups=self.stage.groups * parts,
+      name='conv',
     )(
       bits,
       following=(lambda a: tail(a)[1]) if self.sign else None,
@@ -126,6 +136,7 @@ class Block(nn.Module):
 class _Tail(nn.Module):
   """From a convolution's result to the stream and its bits."""
 
+  parts: int
   norm: Constructor
   activation: Constructor
   sign: Constructor | None
@@ -135,9 +146,12 @@ class _Tail(nn.Module):
   def __call__(self, a, shortcut, *, train, progress, frozen):
     a = _materialize(a)
     y = self.norm(name='norm')(a, train=train, frozen=frozen)
-    if shortcut is not None:
-      y = self.add(shortcut, _materialize(y))
-    stream = self.activation(name='activation')(y, train=train)
+    addends = [] if shortcut is None else [shortcut]
+    if addends or self.parts > 1:
+      y = _materialize(y)
+    addends += jnp.split(y, self.parts, axis=-1)
+    total = functools.reduce(self.add, addends)
+    stream = self.activation(name='activation')(total, train=train)
     stream = _materialize(stream)
     if self.sign is None:
       return stream, None
@@ -210,15 +224,17 @@ class SpeechResNet(nn.Module):
     """
     schedule = {'progress': progress, 'frozen': frozen}
     layers_behind = _Tail(
-      self.norm, self.activation, self.sign, self.add, name='stem_tail'
+      self.stem.parts, self.norm, self.activation, self.sign, self.add,
+      name='stem_tail',
     )
 
     def tail(a):
       return layers_behind(a, None, train=train, **schedule)
 
+    parts = self.stem.parts
     a = self.conv(
-      self.stem.channels, (self.stem.kernel,), strides=self.stem.stride,
-      groups=self.stem.groups, name='stem',
+      self.stem.channels * parts, (self.stem.kernel,),
+      strides=self.stem.stride, groups=self.stem.groups * parts, name='stem',
     )(
       self.encode(name='encode')(q),
       following=lambda a: tail(a)[1],

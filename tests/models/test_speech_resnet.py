@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.models import profile
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import integer
 from tests import tiny
 
 
@@ -59,6 +61,41 @@ def test_shortcut_keeps_every_second_frame_and_appends_zeros():
   stream = jnp.arange(10.0).reshape(1, 5, 2)
   found = speech_resnet._shortcut(stream, 2, 3)
   assert found.tolist() == [[[0, 1, 0], [4, 5, 0], [8, 9, 0]]]
+
+
+def test_parts_are_added_to_the_stream_one_after_the_other():
+  def layer(*, name):
+    del name
+    return lambda value, **kwargs: value
+
+  stream = integer.StreamFormat(8, 4)
+  tail = speech_resnet._Tail(
+    2, norm=layer, activation=layer, sign=None,
+    add=speech_resnet._saturating_add(stream),
+  )
+  a = jnp.asarray([[[100.0, 1.0, -60.0, 2.0]]])
+  found, bits = tail.apply(
+    {}, a, jnp.asarray([[[90.0, -5.0]]]), train=False, progress=1.0,
+    frozen=False,
+  )
+  # 90 + 100 is held at 127 before 60 is taken off.
+  assert found.tolist() == [[[67, -2]]]
+  assert bits is None
+
+
+def test_parts_shorten_the_sums_and_keep_the_products():
+  def rows(parts):
+    model = tiny.network().clone(
+      stem=speech_resnet.Stem(8, parts=parts),
+      stages=(speech_resnet.Stage(8, 1, parts=parts),),
+    )
+    return profile.profile(model, frames=10, bins=8)['layers']
+
+  for whole, cut in zip(rows(1), rows(2), strict=True):
+    if whole['kind'] == 'BinaryConv':
+      assert cut['operands'] * 2 == whole['operands']
+    assert cut['macs'] == whole['macs']
+  assert [row['kind'] for row in rows(2)].count('BinaryConv') == 2
 
 
 def test_clips_do_not_see_each_other(state):
