@@ -272,16 +272,16 @@ def _saturating_add(stream: integer.StreamFormat):
 # Stem and stages by size.
 SIZES: dict[str, tuple[Stem, tuple[Stage, ...]]] = {
   'S': (
-    Stem(64, kernel=5, stride=4, groups=2),
-    (Stage(64, 3), Stage(96, 2, stride=2)),
+    Stem(48, kernel=3, stride=4, parts=4),
+    (Stage(48, 2, kernel=5), Stage(64, 2, stride=2)),
   ),
   'M': (
-    Stem(96, kernel=5, stride=4, groups=2),
-    (Stage(96, 4), Stage(144, 3, stride=2)),
+    Stem(96, kernel=3, stride=4, parts=4),
+    (Stage(96, 2, kernel=5), Stage(128, 2, stride=2)),
   ),
   'L': (
-    Stem(192, kernel=5, stride=4, groups=2),
-    (Stage(192, 4), Stage(256, 3, stride=2)),
+    Stem(192, kernel=3, stride=4, parts=4),
+    (Stage(192, 2, kernel=5), Stage(256, 3, stride=2)),
   ),
 }
 
