@@ -1,0 +1,81 @@
+"""The tables of the front end as a C header."""
+
+import numpy as np
+
+from bnn_jax.frontend import fixed_point
+
+_HEADER = '''/* Printed by bnn_jax.frontend.print_c: the tables of one front end.
+ * docs/frontend.md defines them.
+ */
+#ifndef BNN_JAX_FRONTEND_TABLES_H_
+#define BNN_JAX_FRONTEND_TABLES_H_
+
+#include <stdint.h>
+
+{constants}
+
+{arrays}
+
+#endif
+'''
+
+
+def print_tables(tables: fixed_point.Tables) -> str:
+  """Prints `frontend_tables.h` for `frontend.c`.
+
+  Args:
+    tables: the integers of the front end.
+
+  Returns:
+    The text of the header.
+  """
+  factors = [stage.ravel() for stage in tables.stages]
+  arrays = [
+    _array('int32_t', 'window', tables.window),
+    _array('int32_t', 'factors', np.concatenate(factors)),
+    _array('int32_t', 'split', tables.split.ravel()),
+    _array('uint16_t', 'mel_starts', tables.mel_starts),
+    _array('uint16_t', 'mel_rise', tables.mel_rise),
+    _array('uint32_t', 'log2', tables.log2),
+  ]
+  constants = [
+    f'#define FRONTEND_{name} {value}'
+    for name, value in _constants(tables).items()
+  ]
+  return _HEADER.format(
+    constants='\n'.join(constants), arrays='\n\n'.join(arrays)
+  )
+
+
+def _constants(tables: fixed_point.Tables) -> dict[str, str]:
+  values = {
+    'FFT_SIZE': 2 * tables.half,
+    'WINDOW': len(tables.window),
+    'HOP': tables.hop,
+    'BINS': tables.mel_bins,
+    'LAST_RADIX': tables.stages[-1].shape[1] + 1,
+    'MOST_SHIFT': tables.most_shift,
+    'POWER_SHIFT': fixed_point.POWER_SHIFT,
+    'MEL_BITS': fixed_point.MEL_BITS,
+    'SLOPE': tables.slope,
+    'SHIFT': tables.shift,
+    'LARGEST': tables.largest,
+  }
+  return {name: str(value) for name, value in values.items()} | {
+    'FLOOR': f'UINT64_C({tables.floor})',
+    'OFFSET': f'INT64_C({tables.offset})',
+  }
+
+
+def _array(kind: str, name: str, values: np.ndarray) -> str:
+  lines = []
+  line = ' '
+  for value in values:
+    item = f' {value},'
+    if len(line) + len(item) > 80:
+      lines.append(line)
+      line = ' '
+    line += item
+  lines.append(line)
+  head = f'static const {kind} frontend_{name}[{len(values)}] = {{'
+  return '\n'.join([head, *lines, '};'])
