@@ -142,7 +142,7 @@ def spectrum(
   """
   padded = np.zeros((len(frames), 2 * tables.half), np.int64)
   shifted = frames.astype(np.int64) << (16 + shift)
-  padded[:, : frames.shape[1]] = _high(shifted, tables.window)
+  padded[:, : frames.shape[1]] = shifted * tables.window.astype(np.int64) >> 32
   real, imag = _transform(padded[:, ::2], padded[:, 1::2], tables.stages)
   return _split_power(real, imag, tables.split)
 
@@ -186,15 +186,12 @@ def log2(values: np.ndarray, table: np.ndarray) -> np.ndarray:
   return (exponent << LOG2_BITS) + table[segment] + rise
 
 
-def _high(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-  """The upper half of a 64-bit product: x times the weight, over 4."""
-  return x * weight.astype(np.int64) >> 32
-
-
 def _multiply(real, imag, cosine, sine):
+  """The upper halves of the parts of a complex product, over 4."""
+  cosine, sine = cosine.astype(np.int64), sine.astype(np.int64)
   return (
-    _high(real, cosine) - _high(imag, sine),
-    _high(real, sine) + _high(imag, cosine),
+    real * cosine - imag * sine >> 32,
+    real * sine + imag * cosine >> 32,
   )
 
 

@@ -1,6 +1,8 @@
 #include "frontend.h"
 
-#define HALF (FRONTEND_FFT_SIZE / 2)
+#include "frontend_vectors.h"
+
+enum { HALF = FRONTEND_FFT_SIZE / 2, QUARTER = HALF / 4 };
 
 /* The result of >> on a negative number is the compiler's choice. */
 typedef char shifts_are_arithmetic[(-1 >> 1) == -1 ? 1 : -1];
@@ -10,12 +12,10 @@ typedef struct {
   int32_t imag[HALF];
 } Spectrum;
 
-/* x times a weight of which 2^30 is 1, over 4, rounded down. */
-static inline int32_t high(int32_t x, int32_t weight) {
-  return (int32_t)(((int64_t)x * weight) >> 32);
-}
-
 static int bit_length(uint64_t x) {
+#if defined(__GNUC__)
+  return x != 0 ? 64 - __builtin_clzll(x) : 0;
+#else
   int bits = 0;
   int step;
   for (step = 32; step > 0; step /= 2) {
@@ -25,130 +25,176 @@ static int bit_length(uint64_t x) {
     }
   }
   return bits + (x != 0);
+#endif
 }
 
 static int frame_shift(const int16_t *samples) {
-  int32_t magnitude = 0;
+  uint16_t magnitude = 0;
   int shift, i;
   for (i = 0; i < FRONTEND_WINDOW; i++) {
     /* A negative number's complement has as many bits and is positive. */
-    magnitude |= samples[i] ^ (samples[i] >> 15);
+    magnitude |= (uint16_t)(samples[i] ^ (samples[i] >> 15));
   }
-  shift = 15 - bit_length((uint64_t)magnitude);
+  shift = 15 - bit_length(magnitude);
   return shift < FRONTEND_MOST_SHIFT ? shift : FRONTEND_MOST_SHIFT;
+}
+
+static inline int32_t windowed(int32_t sample, int32_t weight) {
+  return (int32_t)(((int64_t)sample * weight) >> 32);
 }
 
 /* Even samples become real parts, odd samples imaginary parts. */
 static void apply_window(const int16_t *samples, int shift, Spectrum *x) {
   const int32_t scale = (int32_t)1 << (16 + shift);
+  const int32_t *w = frontend_window;
   int i;
   for (i = 0; i < FRONTEND_WINDOW / 2; i++) {
-    x->real[i] = high(samples[2 * i] * scale, frontend_window[2 * i]);
-    x->imag[i] = high(samples[2 * i + 1] * scale, frontend_window[2 * i + 1]);
+    x->real[i] = windowed(samples[2 * i] * scale, w[2 * i]);
+    x->imag[i] = windowed(samples[2 * i + 1] * scale, w[2 * i + 1]);
   }
-#if FRONTEND_WINDOW % 2
-  x->real[i] = high(samples[2 * i] * scale, frontend_window[2 * i]);
-  x->imag[i++] = 0;
-#endif
   for (; i < HALF; i++) {
     x->real[i] = 0;
     x->imag[i] = 0;
   }
+#if FRONTEND_WINDOW % 2
+  i = FRONTEND_WINDOW - 1;
+  x->real[i / 2] = windowed(samples[i] * scale, w[i]);
+#endif
 }
 
+/* The first stage joins single points, whose factors are all 1. */
 static void first_stage(const Spectrum *restrict x, Spectrum *restrict y) {
-  enum { QUARTER = HALF / 4 };
   const int32_t *restrict xr = x->real, *restrict xi = x->imag;
   int32_t *restrict yr = y->real, *restrict yi = y->imag;
-  int i;
-  for (i = 0; i < QUARTER; i++) {
-    const int32_t ar = xr[i] >> 2, ai = xi[i] >> 2;
-    const int32_t br = xr[i + QUARTER] >> 2, bi = xi[i + QUARTER] >> 2;
-    const int32_t cr = xr[i + 2 * QUARTER] >> 2, ci = xi[i + 2 * QUARTER] >> 2;
-    const int32_t dr = xr[i + 3 * QUARTER] >> 2, di = xi[i + 3 * QUARTER] >> 2;
-    yr[4 * i] = (ar + cr) + (br + dr);
-    yi[4 * i] = (ai + ci) + (bi + di);
-    yr[4 * i + 1] = (ar - cr) + (bi - di);
-    yi[4 * i + 1] = (ai - ci) - (br - dr);
-    yr[4 * i + 2] = (ar + cr) - (br + dr);
-    yi[4 * i + 2] = (ai + ci) - (bi + di);
-    yr[4 * i + 3] = (ar - cr) - (bi - di);
-    yi[4 * i + 3] = (ai - ci) + (br - dr);
+  int c;
+  for (c = 0; c < QUARTER; c++) {
+    const int32_t ar = xr[c] >> 2, ai = xi[c] >> 2;
+    const int32_t br = xr[c + QUARTER] >> 2, bi = xi[c + QUARTER] >> 2;
+    const int32_t cr = xr[c + 2 * QUARTER] >> 2, ci = xi[c + 2 * QUARTER] >> 2;
+    const int32_t dr = xr[c + 3 * QUARTER] >> 2, di = xi[c + 3 * QUARTER] >> 2;
+    yr[4 * c] = (ar + cr) + (br + dr);
+    yi[4 * c] = (ai + ci) + (bi + di);
+    yr[4 * c + 1] = (ar - cr) + (bi - di);
+    yi[4 * c + 1] = (ai - ci) - (br - dr);
+    yr[4 * c + 2] = (ar + cr) - (br + dr);
+    yi[4 * c + 2] = (ai + ci) - (bi + di);
+    yr[4 * c + 3] = (ar - cr) - (bi - di);
+    yi[4 * c + 3] = (ai - ci) + (br - dr);
   }
 }
 
+typedef struct {
+  Vector real[4];
+  Vector imag[4];
+} Four;
+
+/* Four-point transforms of x[0], x[QUARTER]...; f: the factors of the last
+ * three, first all cosines, then all negative sines.
+ */
+static inline Four join_four(const int32_t *xr, const int32_t *xi,
+                             const Vector f[6]) {
+  const Vector br = load(xr + QUARTER), bi = load(xi + QUARTER);
+  const Vector cr = load(xr + 2 * QUARTER), ci = load(xi + 2 * QUARTER);
+  const Vector dr = load(xr + 3 * QUARTER), di = load(xi + 3 * QUARTER);
+  const Vector ar = quarter(load(xr)), ai = quarter(load(xi));
+  const Vector wbr = product_real(br, bi, f[0], f[3]);
+  const Vector wbi = product_imag(br, bi, f[0], f[3]);
+  const Vector wcr = product_real(cr, ci, f[1], f[4]);
+  const Vector wci = product_imag(cr, ci, f[1], f[4]);
+  const Vector wdr = product_real(dr, di, f[2], f[5]);
+  const Vector wdi = product_imag(dr, di, f[2], f[5]);
+  Four y;
+  y.real[0] = add(add(ar, wcr), add(wbr, wdr));
+  y.imag[0] = add(add(ai, wci), add(wbi, wdi));
+  y.real[1] = add(sub(ar, wcr), sub(wbi, wdi));
+  y.imag[1] = sub(sub(ai, wci), sub(wbr, wdr));
+  y.real[2] = sub(add(ar, wcr), add(wbr, wdr));
+  y.imag[2] = sub(add(ai, wci), add(wbi, wdi));
+  y.real[3] = sub(sub(ar, wcr), sub(wbi, wdi));
+  y.imag[3] = add(sub(ai, wci), sub(wbr, wdr));
+  return y;
+}
+
 /* Joins transforms of `length` points to transforms of four times as many. */
-static inline void stage_of_four(
-    const Spectrum *restrict x, Spectrum *restrict y,
-    const int32_t *restrict factors, int length) {
-  enum { QUARTER = HALF / 4 };
-  const int32_t *restrict cosine = factors;
-  const int32_t *restrict sine = factors + 3 * length;
-  int c, k;
+static void stage_of_four(const Spectrum *restrict x, Spectrum *restrict y,
+                          const int32_t *restrict factors, int length) {
+  int c, k, t;
   for (c = 0; c < QUARTER; c += length) {
-    const int32_t *restrict xr = x->real + c, *restrict xi = x->imag + c;
-    int32_t *restrict yr = y->real + 4 * c, *restrict yi = y->imag + 4 * c;
-    for (k = 0; k < length; k++) {
-      const int32_t bcos = cosine[k], bsin = sine[k];
-      const int32_t ccos = cosine[k + length], csin = sine[k + length];
-      const int32_t dcos = cosine[k + 2 * length], dsin = sine[k + 2 * length];
-      const int32_t xbr = xr[k + QUARTER], xbi = xi[k + QUARTER];
-      const int32_t xcr = xr[k + 2 * QUARTER], xci = xi[k + 2 * QUARTER];
-      const int32_t xdr = xr[k + 3 * QUARTER], xdi = xi[k + 3 * QUARTER];
-      const int32_t ar = xr[k] >> 2, ai = xi[k] >> 2;
-      const int32_t br = high(xbr, bcos) - high(xbi, bsin);
-      const int32_t bi = high(xbr, bsin) + high(xbi, bcos);
-      const int32_t cr = high(xcr, ccos) - high(xci, csin);
-      const int32_t ci = high(xcr, csin) + high(xci, ccos);
-      const int32_t dr = high(xdr, dcos) - high(xdi, dsin);
-      const int32_t di = high(xdr, dsin) + high(xdi, dcos);
-      yr[k] = (ar + cr) + (br + dr);
-      yi[k] = (ai + ci) + (bi + di);
-      yr[k + length] = (ar - cr) + (bi - di);
-      yi[k + length] = (ai - ci) - (br - dr);
-      yr[k + 2 * length] = (ar + cr) - (br + dr);
-      yi[k + 2 * length] = (ai + ci) - (bi + di);
-      yr[k + 3 * length] = (ar - cr) - (bi - di);
-      yi[k + 3 * length] = (ai - ci) + (br - dr);
+    for (k = 0; k < length; k += LANES) {
+      Vector f[6];
+      Four four;
+      for (t = 0; t < 6; t++) {
+        f[t] = load(factors + t * length + k);
+      }
+      four = join_four(x->real + c + k, x->imag + c + k, f);
+      for (t = 0; t < 4; t++) {
+        store(y->real + 4 * c + t * length + k, four.real[t]);
+        store(y->imag + 4 * c + t * length + k, four.imag[t]);
+      }
     }
   }
 }
 
-#if FRONTEND_LAST_RADIX == 2
-static void stage_of_two(
-    const Spectrum *restrict x, Spectrum *restrict y,
-    const int32_t *restrict factors) {
-  enum { LENGTH = HALF / 2 };
-  int k;
-  for (k = 0; k < LENGTH; k++) {
-    const int32_t cosine = factors[k], sine = factors[k + LENGTH];
-    const int32_t xr = x->real[k + LENGTH], xi = x->imag[k + LENGTH];
-    const int32_t ar = x->real[k] >> 2, ai = x->imag[k] >> 2;
-    const int32_t br = high(xr, cosine) - high(xi, sine);
-    const int32_t bi = high(xr, sine) + high(xi, cosine);
-    y->real[k] = ar + br;
-    y->imag[k] = ai + bi;
-    y->real[k + LENGTH] = ar - br;
-    y->imag[k + LENGTH] = ai - bi;
+#if LANES > 4
+/* As above, for length 4: a vector holds points of several transforms. */
+static void stage_of_fours(const Spectrum *restrict x, Spectrum *restrict y,
+                           const int32_t *restrict factors) {
+  Vector f[6];
+  int c, t;
+  for (t = 0; t < 6; t++) {
+    f[t] = load_four(factors + 4 * t);
+  }
+  for (c = 0; c < QUARTER; c += LANES) {
+    const Four four = join_four(x->real + c, x->imag + c, f);
+    for (t = 0; t < 4; t++) {
+      store_fours(y->real + 4 * c + 4 * t, four.real[t]);
+      store_fours(y->imag + 4 * c + 4 * t, four.imag[t]);
+    }
   }
 }
 #endif
 
-/* Transforms x; the result, in x or in y, is returned. */
-static const Spectrum *transform(Spectrum *x, Spectrum *y) {
+#if FRONTEND_LAST_RADIX == 2
+static void stage_of_two(const Spectrum *restrict x, Spectrum *restrict y,
+                         const int32_t *restrict factors) {
+  enum { LENGTH = HALF / 2 };
+  int k;
+  for (k = 0; k < LENGTH; k += LANES) {
+    const Vector cosine = load(factors + k), sine = load(factors + LENGTH + k);
+    const Vector br = load(x->real + LENGTH + k);
+    const Vector bi = load(x->imag + LENGTH + k);
+    const Vector ar = quarter(load(x->real + k));
+    const Vector ai = quarter(load(x->imag + k));
+    const Vector wbr = product_real(br, bi, cosine, sine);
+    const Vector wbi = product_imag(br, bi, cosine, sine);
+    store(y->real + k, add(ar, wbr));
+    store(y->imag + k, add(ai, wbi));
+    store(y->real + LENGTH + k, sub(ar, wbr));
+    store(y->imag + LENGTH + k, sub(ai, wbi));
+  }
+}
+#endif
+
+/* Transforms x, with y for intermediate results; returns which holds the
+ * result.
+ */
+static Spectrum *transform(Spectrum *x, Spectrum *y) {
   const int32_t *factors = frontend_factors;
   int length;
   first_stage(x, y);
-  for (length = 4; length <= HALF / 4; length *= 4) {
+  for (length = 4; length <= QUARTER; length *= 4) {
     Spectrum *result = x;
     x = y;
     y = result;
-    /* A constant lets the compiler fill its vectors. */
+#if LANES > 4
     if (length == 4) {
-      stage_of_four(x, y, factors, 4);
+      stage_of_fours(x, y, factors);
     } else {
       stage_of_four(x, y, factors, length);
     }
+#else
+    stage_of_four(x, y, factors, length);
+#endif
     factors += 6 * length;
   }
 #if FRONTEND_LAST_RADIX == 2
@@ -159,38 +205,53 @@ static const Spectrum *transform(Spectrum *x, Spectrum *y) {
 #endif
 }
 
-static inline uint64_t power_of(int32_t real, int32_t imag) {
-  const int64_t r = real, i = imag;
-  return (uint64_t)(r * r + i * i) >> FRONTEND_POWER_SHIFT;
-}
-
-/* The powers of the 2 * HALF samples' spectrum at frequencies k and HALF - k.
+/* From the transform of HALF complex points to frequencies 1 to HALF - 1 of
+ * that of as many pairs of samples.
  */
-static inline void split(const Spectrum *z, int k, uint64_t *low,
-                         uint64_t *high_power) {
-  const int m = HALF - k;
-  const int32_t cosine = frontend_split[k - 1];
-  const int32_t sine = frontend_split[k - 1 + HALF / 2];
-  const int32_t sum_r = z->real[k] + z->real[m];
-  const int32_t sum_i = z->imag[k] + z->imag[m];
-  const int32_t diff_r = z->real[m] - z->real[k];
-  const int32_t diff_i = z->imag[k] - z->imag[m];
-  const int32_t odd_r = high(sum_i, cosine) - high(diff_r, sine);
-  const int32_t odd_i = high(sum_i, sine) + high(diff_r, cosine);
-  const int32_t even_r = sum_r >> 2, even_i = diff_i >> 2;
-  *low = power_of(even_r + odd_r, even_i + odd_i);
-  *high_power = power_of(even_r - odd_r, even_i - odd_i);
+static void split(const Spectrum *restrict z, Spectrum *restrict y) {
+  int k;
+  for (k = 1; k <= HALF / 2; k += LANES) {
+    const int mirror = HALF + 1 - LANES - k;
+    const Vector cosine = load(frontend_split + k - 1);
+    const Vector sine = load(frontend_split + k - 1 + HALF / 2);
+    const Vector zr = load(z->real + k), zi = load(z->imag + k);
+    const Vector mr = reverse(load(z->real + mirror));
+    const Vector mi = reverse(load(z->imag + mirror));
+    const Vector even_r = quarter(add(zr, mr)), even_i = quarter(sub(zi, mi));
+    const Vector odd_r = product_real(add(zi, mi), sub(mr, zr), cosine, sine);
+    const Vector odd_i = product_imag(add(zi, mi), sub(mr, zr), cosine, sine);
+    store(y->real + mirror, reverse(sub(even_r, odd_r)));
+    store(y->imag + mirror, reverse(sub(even_i, odd_i)));
+    store(y->real + k, add(even_r, odd_r));
+    store(y->imag + k, add(even_i, odd_i));
+  }
 }
 
-/* Writes frequencies 1 to HALF - 1 of HALF powers. */
-static void power_spectrum(const Spectrum *restrict z, uint64_t *power) {
-  uint64_t *restrict below = power, *restrict above = power + HALF / 2;
-  uint64_t unused;
+static void power_of(const Spectrum *restrict y, uint64_t *restrict power) {
   int k;
-  for (k = 1; k < HALF / 2; k++) {
-    split(z, k, &below[k], &above[HALF / 2 - k]);
+  for (k = 1; k < HALF; k++) {
+    const int64_t r = (int64_t)y->real[k] * y->real[k];
+    const int64_t i = (int64_t)y->imag[k] * y->imag[k];
+    power[k] = (uint64_t)(r + i) >> FRONTEND_POWER_SHIFT;
   }
-  split(z, HALF / 2, &above[0], &unused);
+}
+
+/* On a segment one filter falls and the next rises; their weights sum to 1. */
+static void filter(const uint64_t *power, uint64_t *mel) {
+  uint64_t rising = 0;
+  int g, k = frontend_mel_starts[0];
+  for (g = 0; g <= FRONTEND_BINS; g++) {
+    const int end = frontend_mel_starts[g + 1];
+    uint64_t up = 0, all = 0;
+    for (; k < end; k++) {
+      up += power[k] * frontend_mel_rise[k];
+      all += power[k];
+    }
+    if (g > 0) {
+      mel[g - 1] = rising + (all << FRONTEND_MEL_BITS) - up;
+    }
+    rising = up;
+  }
 }
 
 /* log2(x) * 2^24 for x >= 1. */
@@ -205,7 +266,7 @@ static int32_t log2_of(uint64_t x) {
 }
 
 static uint8_t quantize(uint64_t mel, int shift) {
-  const uint64_t floored = mel + ((uint64_t)FRONTEND_FLOOR << (2 * shift));
+  const uint64_t floored = mel + (FRONTEND_FLOOR << (2 * shift));
   const int64_t octaves = log2_of(floored) - shift * 0x2000000;
   const int64_t steps =
       (octaves * FRONTEND_SLOPE - FRONTEND_OFFSET) >> FRONTEND_SHIFT;
@@ -215,30 +276,20 @@ static uint8_t quantize(uint64_t mel, int shift) {
   return (uint8_t)(steps < FRONTEND_LARGEST ? steps : FRONTEND_LARGEST);
 }
 
-/* On a segment one filter falls and the next rises; their weights sum to 1. */
-static void filter(const uint64_t *power, int shift, uint8_t *q) {
-  uint64_t rising = 0;
-  int g, k = frontend_mel_starts[0];
-  for (g = 0; g <= FRONTEND_BINS; g++) {
-    uint64_t up = 0, all = 0;
-    for (; k < frontend_mel_starts[g + 1]; k++) {
-      up += power[k] * frontend_mel_rise[k];
-      all += power[k];
-    }
-    if (g > 0) {
-      q[g - 1] = quantize(rising + (all << FRONTEND_MEL_BITS) - up, shift);
-    }
-    rising = up;
-  }
-}
-
 void frontend_frame(const int16_t *samples, uint8_t *q) {
   Spectrum x, y;
-  uint64_t power[HALF];
+  Spectrum *z;
+  uint64_t power[HALF], mel[FRONTEND_BINS];
   const int shift = frame_shift(samples);
+  int f;
   apply_window(samples, shift, &x);
-  power_spectrum(transform(&x, &y), power);
-  filter(power, shift, q);
+  z = transform(&x, &y);
+  split(z, z == &x ? &y : &x);
+  power_of(z == &x ? &y : &x, power);
+  filter(power, mel);
+  for (f = 0; f < FRONTEND_BINS; f++) {
+    q[f] = quantize(mel[f], shift);
+  }
 }
 
 long frontend_clip(const int16_t *samples, long count, uint8_t *q) {
