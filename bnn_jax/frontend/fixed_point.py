@@ -143,7 +143,7 @@ def spectrum(
   padded = np.zeros((len(frames), 2 * tables.half), np.int64)
   shifted = frames.astype(np.int64) << (16 + shift)
   padded[:, : frames.shape[1]] = shifted * tables.window.astype(np.int64) >> 32
-  real, imag = _transform(padded[:, ::2], padded[:, 1::2], tables.stages)
+  real, imag = transform(padded[:, ::2], padded[:, 1::2], tables.stages)
   return _split_power(real, imag, tables.split)
 
 
@@ -195,7 +195,7 @@ def _multiply(real, imag, cosine, sine):
   )
 
 
-def _transform(real, imag, stages):
+def transform(real, imag, stages):
   """The complex transform of `[T, M]`, over 4 a stage."""
   frames, length = real.shape
   real = real.reshape(frames, 4, length // 4, 1) >> 2

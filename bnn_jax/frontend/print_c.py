@@ -1,4 +1,7 @@
-"""The tables of the front end as a C header."""
+"""The front end as C sources: its tables printed beside fixed code."""
+
+import os
+import pathlib
 
 import numpy as np
 
@@ -30,8 +33,9 @@ def print_tables(tables: fixed_point.Tables) -> str:
     The text of the header.
   """
   factors = [stage.ravel() for stage in tables.stages]
+  halves = [tables.window[::2], tables.window[1::2]]
   arrays = [
-    _array('int32_t', 'window', tables.window),
+    _array('int32_t', 'window', np.concatenate(halves)),
     _array('int32_t', 'factors', np.concatenate(factors)),
     _array('int32_t', 'split', tables.split.ravel()),
     _array('uint16_t', 'mel_starts', tables.mel_starts),
@@ -45,6 +49,24 @@ def print_tables(tables: fixed_point.Tables) -> str:
   return _HEADER.format(
     constants='\n'.join(constants), arrays='\n\n'.join(arrays)
   )
+
+
+def write_sources(tables: fixed_point.Tables, folder: pathlib.Path) -> None:
+  """Writes all that a C compiler needs into a folder.
+
+  Args:
+    tables: the integers of the front end.
+    folder: an existing folder; gets `frontend.c` and its three headers.
+  """
+  for source in (pathlib.Path(__file__).parent / 'c').iterdir():
+    _replace(folder / source.name, source.read_text())
+  _replace(folder / 'frontend_tables.h', print_tables(tables))
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+  temporary = path.with_name(path.name + '.tmp')
+  temporary.write_text(text)
+  os.replace(temporary, path)
 
 
 def _constants(tables: fixed_point.Tables) -> dict[str, str]:

@@ -4,7 +4,7 @@
 
 enum { HALF = FRONTEND_FFT_SIZE / 2, QUARTER = HALF / 4 };
 
-/* The result of >> on a negative number is the compiler's choice. */
+/* C leaves >> of a negative number to the compiler; it must round down. */
 typedef char shifts_are_arithmetic[(-1 >> 1) == -1 ? 1 : -1];
 
 typedef struct {
@@ -39,26 +39,39 @@ static int frame_shift(const int16_t *samples) {
   return shift < FRONTEND_MOST_SHIFT ? shift : FRONTEND_MOST_SHIFT;
 }
 
-static inline int32_t windowed(int32_t sample, int32_t weight) {
-  return (int32_t)(((int64_t)sample * weight) >> 32);
+static inline int32_t windowed(int16_t sample, int32_t scale, int32_t weight) {
+  return (int32_t)(((int64_t)(sample * scale) * weight) >> 32);
 }
 
 /* Even samples become real parts, odd samples imaginary parts. */
 static void apply_window(const int16_t *samples, int shift, Spectrum *x) {
   const int32_t scale = (int32_t)1 << (16 + shift);
-  const int32_t *w = frontend_window;
+  const int32_t *even = frontend_window;
+  const int32_t *odds = frontend_window + (FRONTEND_WINDOW + 1) / 2;
+  enum { PAIRS = FRONTEND_WINDOW / 2 };
   int i;
-  for (i = 0; i < FRONTEND_WINDOW / 2; i++) {
-    x->real[i] = windowed(samples[2 * i] * scale, w[2 * i]);
-    x->imag[i] = windowed(samples[2 * i + 1] * scale, w[2 * i + 1]);
+#if LANES > 1
+  enum { IN_VECTORS = PAIRS / LANES * LANES };
+  for (i = 0; i < IN_VECTORS; i += LANES) {
+    const Vector pair = load(samples + 2 * i);
+    const Vector first = shift_left(pair, 16 + shift);
+    const Vector second = shift_left(shift_right(pair, 16), 16 + shift);
+    store(x->real + i, product(first, load(even + i)));
+    store(x->imag + i, product(second, load(odds + i)));
   }
-  for (; i < HALF; i++) {
+#else
+  enum { IN_VECTORS = 0 };
+#endif
+  for (i = IN_VECTORS; i < PAIRS; i++) {
+    x->real[i] = windowed(samples[2 * i], scale, even[i]);
+    x->imag[i] = windowed(samples[2 * i + 1], scale, odds[i]);
+  }
+  for (i = PAIRS; i < HALF; i++) {
     x->real[i] = 0;
     x->imag[i] = 0;
   }
 #if FRONTEND_WINDOW % 2
-  i = FRONTEND_WINDOW - 1;
-  x->real[i / 2] = windowed(samples[i] * scale, w[i]);
+  x->real[PAIRS] = windowed(samples[2 * PAIRS], scale, even[PAIRS]);
 #endif
 }
 
@@ -136,7 +149,9 @@ static void stage_of_four(const Spectrum *restrict x, Spectrum *restrict y,
 }
 
 #if LANES > 4
-/* As above, for length 4: a vector holds points of several transforms. */
+/* As above, for length 4: a vector holds four points of each of several
+ * transforms, whose results lie 16 integers apart.
+ */
 static void stage_of_fours(const Spectrum *restrict x, Spectrum *restrict y,
                            const int32_t *restrict factors) {
   Vector f[6];
@@ -227,16 +242,27 @@ static void split(const Spectrum *restrict z, Spectrum *restrict y) {
   }
 }
 
+/* Writes HALF powers, the first of no use. */
 static void power_of(const Spectrum *restrict y, uint64_t *restrict power) {
   int k;
-  for (k = 1; k < HALF; k++) {
+#if LANES > 1
+  for (k = 0; k < HALF; k += LANES / 2) {
+    const Vector r = load_wide(y->real + k), i = load_wide(y->imag + k);
+    const Vector sum = add_wide(multiply_even(r, r), multiply_even(i, i));
+    store(power + k, shift_wide(sum, FRONTEND_POWER_SHIFT));
+  }
+#else
+  for (k = 0; k < HALF; k++) {
     const int64_t r = (int64_t)y->real[k] * y->real[k];
     const int64_t i = (int64_t)y->imag[k] * y->imag[k];
     power[k] = (uint64_t)(r + i) >> FRONTEND_POWER_SHIFT;
   }
+#endif
 }
 
-/* On a segment one filter falls and the next rises; their weights sum to 1. */
+/* On segment g filter g - 1 falls and filter g rises; their weights add up to
+ * 1. No filter falls on the first segment, and none rises on the last.
+ */
 static void filter(const uint64_t *power, uint64_t *mel) {
   uint64_t rising = 0;
   int g, k = frontend_mel_starts[0];
