@@ -7,7 +7,7 @@ import numpy as np
 
 from bnn_jax.frontend import fixed_point
 
-_HEADER = '''/* Printed by bnn_jax.frontend.print_c: the tables of one front end.
+_HEADER = '''/* The tables of one front end, printed by bnn_jax.frontend.print_c;
  * docs/frontend.md defines them.
  */
 #ifndef BNN_JAX_FRONTEND_TABLES_H_

@@ -84,6 +84,26 @@ def test_q_is_that_of_the_float_front_end_but_for_a_few_ties():
   assert (difference == 0).mean() > 0.9995
 
 
+def test_the_example_of_the_documentation():
+  made = tables.make_tables(FRONT_END, features.Quantization(-13.5, -4))
+  a = np.arange(480)
+  frame = (37 * a**2 % 4001 - 2000).astype(np.int16)[None]
+  assert frame[0, :5].tolist() == [-2000, -1963, -1852, -1667, -1408]
+  shift = fixed_point.frame_shift(frame, made.most_shift)
+  assert shift.tolist() == [[4]]
+  power = fixed_point.spectrum(frame, shift, made)
+  assert power[0, [1, 2, 128, 255]].tolist() == [
+    11421646744, 135416759914, 489003752094, 91933553786
+  ]
+  mel = fixed_point.mel_power(power, made)
+  assert mel[0, [0, 39]].tolist() == [9366858636745559, 155263133821134545]
+  total = mel + np.uint64(made.floor << 8)
+  logs = fixed_point.log2(total, made.log2)
+  assert logs[0, [0, 39]].tolist() == [890140199, 958104721]
+  q = fixed_point.compute(frame, made)[0, 0]
+  assert q[[0, 1, 2, 3, 4, 39]].tolist() == [194, 209, 203, 195, 184, 239]
+
+
 def test_silence_has_the_q_of_the_float_front_end():
   silence = np.zeros((1, 16000), np.int16)
   q = fixed_point.compute(silence, TABLES)
