@@ -7,8 +7,8 @@ import numpy as np
 
 from bnn_jax.frontend import fixed_point
 
-_HEADER = '''/* The tables of one front end, printed by bnn_jax.frontend.print_c;
- * docs/frontend.md defines them.
+_HEADER = '''/* The tables of one front end, as docs/frontend.md defines them.
+ * Printed by bnn_jax.frontend.print_c.
  */
 #ifndef BNN_JAX_FRONTEND_TABLES_H_
 #define BNN_JAX_FRONTEND_TABLES_H_
