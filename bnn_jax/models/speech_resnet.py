@@ -16,14 +16,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jax import lax
-import jax.numpy as jnp
 
 from bnn_jax import errors
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
-from bnn_jax.nn import straight_through
+from bnn_jax.nn import stream_layers
 
 Constructor = Callable[..., Any]
 
@@ -78,7 +76,7 @@ class Block(nn.Module):
     activation: constructor of the activation of the stream.
     sign: constructor of the sign that makes the following bits; None where
       no convolution follows.
-    add: sum of two streams in their format.
+    add: constructor of the sum of two streams.
   """
 
   stage: Stage
@@ -87,7 +85,7 @@ class Block(nn.Module):
   norm: Constructor
   activation: Constructor
   sign: Constructor | None
-  add: Callable[[jax.Array, jax.Array], jax.Array]
+  add: Constructor
 
   @nn.compact
   def __call__(
@@ -104,7 +102,9 @@ class Block(nn.Module):
     Returns:
       The new stream and its bits, both `[B, T / stride, channels]`.
     """
-    shortcut = _shortcut(stream, self.stride, self.stage.channels)
+    shortcut = stream_layers.Shortcut(
+      self.stride, self.stage.channels, name='shortcut'
+    )(stream)
     layers_behind = _Tail(
       self.norm, self.activation, self.sign, self.add, name='tail'
     )
@@ -129,38 +129,20 @@ class _Tail(nn.Module):
   norm: Constructor
   activation: Constructor
   sign: Constructor | None
-  add: Callable[[jax.Array, jax.Array], jax.Array]
+  add: Constructor
 
   @nn.compact
   def __call__(self, a, shortcut, *, train, progress, frozen):
-    a = _materialize(a)
+    a = stream_layers.Materialize()(a)
     y = self.norm(name='norm')(a, train=train, frozen=frozen)
     if shortcut is not None:
-      y = self.add(shortcut, _materialize(y))
+      y = self.add(name='add')(shortcut, stream_layers.Materialize()(y))
     stream = self.activation(name='activation')(y, train=train)
-    stream = _materialize(stream)
+    stream = stream_layers.Materialize()(stream)
     if self.sign is None:
       return stream, None
     bits = self.sign(name='sign')(stream, train=train, progress=progress)
-    return stream, _materialize(bits)
-
-
-def _materialize(x: jax.Array) -> jax.Array:
-  """Returns `x`, which XLA then computes once.
-
-  Without the barrier XLA's CPU backend fuses the whole stream, block upon
-  block, into each of its consumers and computes it again in each: twice the
-  time of a training step.
-  """
-  return lax.optimization_barrier(x)
-
-
-def _shortcut(stream: jax.Array, stride: int, channels: int) -> jax.Array:
-  """The stream at every stride-th frame, with channels of zeros appended."""
-  stream = stream[:, ::stride]
-  return jnp.pad(
-    stream, ((0, 0), (0, 0), (0, channels - stream.shape[-1]))
-  )
+    return stream, stream_layers.Materialize()(bits)
 
 
 class SpeechResNet(nn.Module):
@@ -175,7 +157,7 @@ class SpeechResNet(nn.Module):
     activation: constructor of the activations of the stream.
     sign: constructor of the signs between stream and convolutions.
     classifier: constructor of the classifier.
-    add: sum of two streams in their format.
+    add: constructor of the sum of two streams.
   """
 
   stem: Stem
@@ -186,7 +168,7 @@ class SpeechResNet(nn.Module):
   activation: Constructor
   sign: Constructor
   classifier: Constructor
-  add: Callable[[jax.Array, jax.Array], jax.Array]
+  add: Constructor
 
   @nn.compact
   def __call__(
@@ -242,15 +224,6 @@ def _unrolled(stages: tuple[Stage, ...]) -> list[tuple[Stage, int]]:
     for stage in stages
     for i in range(stage.blocks)
   ]
-
-
-def _saturating_add(stream: integer.StreamFormat):
-  """Sum of two streams of a format, with the gradient of a plain sum."""
-  def add(r: jax.Array, y: jax.Array) -> jax.Array:
-    total = r + y
-    held = integer.saturate(total, stream.bits)
-    return straight_through.straight_through(held, total)
-  return add
 
 
 # Stem and stages by size.
@@ -313,7 +286,7 @@ def build(
       norm=float_layers.BatchNorm, activation=float_layers.PReLU,
       sign=float_layers.Identity,
       classifier=functools.partial(float_layers.Classifier, classes),
-      add=jnp.add,
+      add=float_layers.Add,
     )
   return SpeechResNet(
     stem, stages,
@@ -332,5 +305,5 @@ def build(
     classifier=functools.partial(
       layers.BinaryClassifier, classes, stream=stream
     ),
-    add=_saturating_add(stream),
+    add=functools.partial(stream_layers.Add, stream=stream),
   )

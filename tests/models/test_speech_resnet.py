@@ -55,12 +55,6 @@ def test_accumulators_are_chosen_by_path(state):
     assert not np.array_equal(wide, logits(((path, narrow),)))
 
 
-def test_shortcut_keeps_every_second_frame_and_appends_zeros():
-  stream = jnp.arange(10.0).reshape(1, 5, 2)
-  found = speech_resnet._shortcut(stream, 2, 3)
-  assert found.tolist() == [[[0, 1, 0], [4, 5, 0], [8, 9, 0]]]
-
-
 def test_clips_do_not_see_each_other(state):
   model = tiny.network()
   together = model.apply(state.variables(), q(), train=False)
