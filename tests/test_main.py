@@ -99,7 +99,7 @@ def assert_same_end(folder: pathlib.Path, finished: pathlib.Path) -> None:
   (['--foo=3'], ["'foo'"]),
   (['--config.foo=3'], ['--config.foo does not exist', 'accumulator']),
   (['--config.model.sizes=S'], ['--config.model.sizes', 'variant']),
-  (['--mode=foo'], ['--mode=foo', 'train|evaluate|report']),
+  (['--mode=foo'], ['--mode=foo', 'train|evaluate|report|export|verify']),
   (['extra'], ["argument 'extra'"]),
   (['--config=configs/nothing.py'], ["'configs/nothing.py' does not exist"]),
   (['--config=README.md'], ["'README.md' cannot be loaded (SyntaxError"]),

@@ -128,7 +128,7 @@ def _check_threshold(layer, name: str, array: np.ndarray, bits: int) -> None:
 
 def _check_thresholds(layer: specs.Thermometer, bits: int) -> None:
   if layer.input_bits != bits:
-    _fail(layer, 'input_bits', f'{layer.input_bits} is not the input\'s {bits}')
+    _fail(layer, 'input_bits', f'{layer.input_bits} is not {bits} of q')
   rows = layer.thresholds
   if rows.min() < 1 or (np.diff(rows, axis=1) < 1).any():
     _fail(layer, 'thresholds', 'a row does not ascend from 1 or more')
@@ -215,7 +215,7 @@ def _conv_shape(layer: specs.Conv, x: Value) -> tuple[int, ...]:
   axes = len(layer.kernel)
   for name in ('strides', 'padding', 'dilation'):
     if len(getattr(layer, name)) != axes:
-      _fail(layer, name, f'it does not have the kernel\'s {axes} axes')
+      _fail(layer, name, f'it does not have {axes} axes')
   if axes not in (0, len(x.shape) - 1):
     _fail(layer, 'kernel', f'{axes} axes do not fit an input of {x.shape}')
   sizes = (layer.groups, *layer.kernel, *layer.strides, *layer.dilation)
@@ -259,8 +259,8 @@ def _shortcut_shape(layer: specs.Shortcut, x: Value) -> tuple[int, ...]:
     _fail(layer, 'strides', f'{layer.strides} do not fit {x.shape}')
   if layer.channels < channels:
     _fail(layer, 'channels', f'{layer.channels} are less than {channels}')
-  sizes = (-(-size // s) for size, s in zip(spatial, layer.strides, strict=True))
-  return (*sizes, layer.channels)
+  sizes = zip(spatial, layer.strides, strict=True)
+  return (*(-(-size // stride) for size, stride in sizes), layer.channels)
 
 
 def _logits(layer: specs.Classifier, x: Value) -> Value:

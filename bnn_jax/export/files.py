@@ -47,7 +47,7 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
   old = folder.with_name(f'.{folder.name}.old.{os.getpid()}')
   try:
     new.mkdir()
-    np.savez(new / WEIGHTS, **{ARRAY: data})
+    np.savez(new / WEIGHTS, data=data)
     (new / MODEL).write_text(_text(document))
     if folder.exists():
       folder.rename(old)

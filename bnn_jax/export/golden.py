@@ -11,6 +11,7 @@ Letters: B clips, C channels, G groups, K operands of one output, N outputs,
 P bits of a register, R bits of a stream.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import hashlib
 import itertools
@@ -144,11 +145,11 @@ def _forward(model: dict[str, Any], q: np.ndarray) -> dict[str, np.ndarray]:
   form = model['input']
   if q.dtype != np.uint8 or q.shape[1:] != (form['frames'], form['bins']):
     raise ModelError(
-      f'clips of {q.dtype} {q.shape} are not uint8 with {form["frames"]} frames '
-      f'of {form["bins"]} bins'
+      f'clips of {q.dtype} {q.shape} are not uint8 with {form["frames"]} '
+      f'frames of {form["bins"]} bins'
     )
   made = {'q': q.astype(np.int64)}
-  by_name = {}
+  by_name: dict[str, dict[str, Any]] = {}
   for layer in model['layers']:
     source = by_name.get(layer['inputs'][0])
     inputs = [made[name] for name in layer['inputs']]
@@ -361,12 +362,12 @@ def _step(layer: dict[str, Any]) -> int:
 
 
 def _offset(layer: dict[str, Any]) -> int:
-  """m of the unit 'popcount': words with an odd number of lanes."""
+  """Words with an odd number of lanes: m, of the unit 'popcount' alone."""
   odd = sum(lanes % 2 for lanes in layer['words'])
   return odd if layer['accumulator']['unit'] == 'popcount' else 0
 
 
-KINDS = {
+KINDS: dict[str, Callable[..., np.ndarray]] = {
   'thermometer': thermometer,
   'conv': conv,
   'shift_batch_norm': shift_batch_norm,

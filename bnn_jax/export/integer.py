@@ -115,7 +115,7 @@ def _saturate(v: jax.Array, bits: int) -> jax.Array:
 
 
 def _shift(a: jax.Array, s: np.ndarray) -> jax.Array:
-  """a * 2^s or floor(a / 2^-s), where what would exceed 32 bits saturates."""
+  """Shifts; what would exceed 32 bits is held where the sum saturates."""
   held = jnp.clip(a, -_SATURATED, _SATURATED)
   return jnp.where(
     s >= 0, held << np.maximum(s, 0), a >> np.maximum(-s, 0)

@@ -229,8 +229,8 @@ def _add(call: Call, values: dict[str, Any]) -> specs.Layer:
 
 def _prelu(call: Call, values: dict[str, Any]) -> specs.Layer:
   return specs.ShiftPReLU(
-    call.name, call.inputs, _stream(call.layer.stream), values['k'], values['g'],
-    values['h'],
+    call.name, call.inputs, _stream(call.layer.stream), values['k'],
+    values['g'], values['h'],
   )
 
 
