@@ -63,7 +63,7 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
       raise ModelError('the tensors do not fill the weights')
     form = model['input']
     shape = (1, form['frames'], form['bins'])
-    if math.prod(shape) > LARGEST:
+    if math.prod(shape) > LARGEST or form['bits'] not in range(1, 9):
       raise ModelError('field input is not possible')
     # Each layer checks its shapes as it computes.
     _forward(model, np.zeros(shape, np.uint8))
@@ -344,7 +344,7 @@ def _uint64(bits: np.ndarray) -> np.ndarray:
   """Up to 64 lanes as one number; missing lanes are 0."""
   missing = [(0, 0)] * (bits.ndim - 1) + [(0, 64 - bits.shape[-1])]
   packed = np.packbits(np.pad(bits, missing), axis=-1)
-  return packed.view(np.uint64)[..., 0]
+  return np.ascontiguousarray(packed).view(np.uint64)[..., 0]
 
 
 def summand(equal: np.ndarray, lanes: int, unit: str) -> np.ndarray:
