@@ -29,7 +29,7 @@ def test_stored_cases(name):
   specs.Accumulator(3, 'wrap', 1, 'dot'),
   specs.Accumulator(4, 'saturate', 7, 'popcount'),
   specs.Accumulator(5, 'saturate', 64, 'dot'),
-  specs.Accumulator(2, 'wrap', 33, 'popcount'),
+  specs.Accumulator(3, 'wrap', 33, 'popcount'),
   specs.Accumulator(4, 'exact', 5, 'popcount'),
 ], ids=str)
 def test_every_layer_is_that_of_the_golden_model(register, tmp_path):

@@ -113,7 +113,7 @@ SOURCES = {
   'symmetric range': (
     'saturate', 'stem', ('np.clip(v, -half,', 'np.clip(v, 1 - half,')),
   'sign of zero': (
-    'saturate', 'encode', ('np.where(x >= threshold', 'np.where(x > threshold')
+    'saturate', 'first', ('np.where(x >= threshold', 'np.where(x > threshold')
   ),
   'shift rounds to the nearest': (
     'saturate', 'dense/norm',
@@ -166,29 +166,31 @@ def raised(array: np.ndarray, place: int) -> np.ndarray:
 
 
 INTEGERS = [
-  ('stem', 'weights', flipped),
-  ('wide', 'weights', flipped),
-  ('depth', 'weights', flipped),
-  ('dense', 'weights', flipped),
-  ('classifier', 'weights', flipped),
-  ('encode', 'thresholds', raised),
-  ('first', 'thresholds', raised),
-  ('depth/sign', 'theta', raised),
-  ('stem', 'preload', raised),
-  ('wide/norm', 'shift', raised),
-  ('wide/norm', 'bias', raised),
-  ('wide/act', 'g', raised),
-  ('wide/act', 'h', raised),
-  ('classifier', 'bias', raised),
+  ('stem', 'weights', flipped, 1),
+  ('wide', 'weights', flipped, 1),
+  ('depth', 'weights', flipped, 1),
+  ('dense', 'weights', flipped, 1),
+  ('classifier', 'weights', flipped, 1),
+  ('encode', 'thresholds', raised, 1),
+  ('first', 'thresholds', raised, 1),
+  ('depth/sign', 'theta', raised, 7),
+  ('stem', 'preload', raised, 1),
+  ('wide/norm', 'shift', raised, 1),
+  ('wide/norm', 'bias', raised, 1),
+  ('wide/act', 'g', raised, 1),
+  ('wide/act', 'h', raised, 1),
+  ('classifier', 'bias', raised, 1),
 ]
 
 
-@pytest.mark.parametrize('name, field, change', INTEGERS)
-def test_one_changed_integer_is_caught(runs, tmp_path, name, field, change):
+@pytest.mark.parametrize('name, field, change, place', INTEGERS)
+def test_one_changed_integer_is_caught(
+  runs, tmp_path, name, field, change, place
+):
   run = runs['saturate']
   layer = next(one for one in run.model.layers if one.name == name)
   altered = networks.changed(
-    run.model, name, **{field: change(getattr(layer, field), 1)}
+    run.model, name, **{field: change(getattr(layer, field), place)}
   )
   files.write(tmp_path / 'export', altered)
   layers = golden.intermediates(golden.read(tmp_path / 'export'), Q)
