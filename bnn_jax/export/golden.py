@@ -104,10 +104,15 @@ def _tensor(bits: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 def _check_size(layer: dict[str, Any]) -> None:
   """Keeps a damaged file from asking for all memory."""
-  padding = sum(map(sum, layer.get('padding', ())))
-  largest = max(layer['shape']), padding, *layer.get('strides', ())
   _require(math.prod(layer['shape']) <= LARGEST, layer, 'shape')
-  _require(max(largest) <= LARGEST and padding <= 2**12, layer, 'padding')
+  for before, after in layer.get('padding', ()):
+    _require(0 <= before <= 2**12 and 0 <= after <= 2**12, layer, 'padding')
+  for name in ('strides', 'dilation'):
+    steps = layer.get(name, ())
+    _require(all(1 <= step <= LARGEST for step in steps), layer, name)
+  for name in ('stream', 'accumulator'):
+    if name in layer:
+      _require(2 <= layer[name]['bits'] <= 24, layer, name)
 
 
 def _require(condition: bool, layer: dict[str, Any], field: str) -> None:

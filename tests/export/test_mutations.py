@@ -124,7 +124,8 @@ SOURCES = {
                              "-(-z >> _by_channel(layer, 'k', y))")),
   'padding +1': ('saturate', 'stem', ('PADDING = -1', 'PADDING = 1')),
   'preload dropped': (
-    'saturate', 'stem', ("acc += layer['tensors']", "acc += 0 * layer['tensors']")),
+    'saturate', 'stem',
+    ("acc += layer['tensors']", "acc += 0 * layer['tensors']")),
   'odd words forgotten': (
     'wrap', 'stem',
     ("return odd if layer['accumulator']", "return 0 if layer['accumulator']")),

@@ -17,7 +17,8 @@ def test_bits_are_where_the_description_says():
     (np.array([-1, -8, 7]), width(4, True)),
   ])
   # 1 0 1, then 1 0 1, then 1111 0001 1110, from the lowest bit.
-  assert [f'{byte:08b}' for byte in data] == ['11101101', '11100011', '00000001']
+  found = [f'{byte:08b}' for byte in data]
+  assert found == ['11101101', '11100011', '00000001']
 
 
 @hypothesis.given(st.data())

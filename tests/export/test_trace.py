@@ -140,7 +140,8 @@ def test_registers_by_path():
   model = Network(accumulator.LayerAccumulators(
     REGISTER, (('^dense/product$', narrow),)
   ))
-  found = {layer.name: layer for layer in traced(model, random_variables(model))}
+  traced_layers = traced(model, random_variables(model))
+  found = {layer.name: layer for layer in traced_layers}
   assert found['dense'].accumulator == specs.Accumulator(
     3, 'saturate', 7, 'dot'
   )
