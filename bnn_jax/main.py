@@ -1,8 +1,9 @@
-"""Trains, evaluates and reports; the only file that reads flags.
+"""Trains, evaluates, reports, exports; the only file that reads flags.
 
 python -m bnn_jax.main --config=configs/kws.py
 """
 
+from collections.abc import Callable
 import datetime
 import os
 import pathlib
@@ -26,15 +27,23 @@ _WORKDIR = flags.DEFINE_string(
   'Where everything is written; runs/<config name>-<time> by default.',
 )
 _MODE = flags.DEFINE_enum(
-  'mode', 'train', ['train', 'evaluate', 'report'],
+  'mode', 'train', ['train', 'evaluate', 'report', 'export', 'verify'],
   'train: train (or go on), evaluate and report; evaluate: a checkpoint of '
-  'the workdir, also with another accumulator; report: write report.html.',
+  'the workdir, also with another accumulator; report: write report.html; '
+  'export: write a checkpoint as integers; verify: compare all engines on it.',
 )
 _SPLITS = flags.DEFINE_list(
-  'splits', [], 'Splits to evaluate; by default all test splits.',
+  'splits', [], 'Splits to evaluate or verify; by default all test splits.',
 )
 _CHECKPOINT = flags.DEFINE_integer(
-  'checkpoint', None, 'Step of the checkpoint to evaluate; the newest if unset.'
+  'checkpoint', None,
+  'Step of the checkpoint to evaluate or export; the newest if unset.',
+)
+_LIMIT = flags.DEFINE_integer(
+  'limit', None, 'Clips of each split to verify; all if unset.', lower_bound=1
+)
+_DEEP = flags.DEFINE_bool(
+  'deep', False, 'Verify every layer of the first clips, too.'
 )
 
 
@@ -59,12 +68,6 @@ def _run(mode: str, config, folder: pathlib.Path) -> None:
   import jax
   import rich.console
 
-  from bnn_jax.report import console as report_console
-  from bnn_jax.report import html
-  from bnn_jax.training import evaluate
-  from bnn_jax.training import loop
-  from bnn_jax.training import workdir
-
   if 'JAX_COORDINATOR_ADDRESS' in os.environ:
     jax.distributed.initialize(
       os.environ['JAX_COORDINATOR_ADDRESS'],
@@ -74,29 +77,82 @@ def _run(mode: str, config, folder: pathlib.Path) -> None:
   console = rich.console.Console(
     quiet=jax.process_index() > 0, soft_wrap=True
   )
-  if mode == 'train':
-    console.print(f'workdir: {folder}', highlight=False)
-    try:
-      loop.train(config, folder, console)
-    except loop.StopError as stop:
-      console.print(
-        f'{stop}; the state of step {stop.step} is saved in {folder}: start '
-        'the same command with this --workdir to go on.'
-      )
-      sys.exit(128 + stop.number)
-  if mode != 'report':
-    results = evaluate.run(
-      config, folder, splits=_SPLITS.value, checkpoint=_CHECKPOINT.value
+  _MODES[mode](config, folder, console)
+
+
+def _train(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.training import loop
+
+  console.print(f'workdir: {folder}', highlight=False)
+  try:
+    loop.train(config, folder, console)
+  except loop.StopError as stop:
+    console.print(
+      f'{stop}; the state of step {stop.step} is saved in {folder}: start '
+      'the same command with this --workdir to go on.'
     )
-    report_console.print_results(results, console)
-    path = evaluate.results_path(
-      config, folder, _SPLITS.value, _CHECKPOINT.value
-    )
-    if path.name != workdir.RESULTS:
-      console.print(f'results: {path}', highlight=False, markup=False)
-      return
+    sys.exit(128 + stop.number)
+  _evaluate(config, folder, console)
+
+
+def _evaluate(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.report import console as report_console
+  from bnn_jax.training import evaluate
+  from bnn_jax.training import workdir
+
+  results = evaluate.run(
+    config, folder, splits=_SPLITS.value, checkpoint=_CHECKPOINT.value
+  )
+  report_console.print_results(results, console)
+  path = evaluate.results_path(
+    config, folder, _SPLITS.value, _CHECKPOINT.value
+  )
+  if path.name != workdir.RESULTS:
+    console.print(f'results: {path}', highlight=False, markup=False)
+    return
+  _report(config, folder, console)
+
+
+def _report(config, folder: pathlib.Path, console) -> None:
+  import jax
+
+  from bnn_jax.report import html
+
+  del config
   if jax.process_index() == 0:
     console.print(f'report: {html.write(folder)}')
+
+
+def _export(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.jobs import export
+
+  path = export.run(config, folder, checkpoint=_CHECKPOINT.value)
+  console.print(
+    f'export: {path}, {export.summary(path)}.', highlight=False, markup=False
+  )
+
+
+def _verify(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.jobs import verify
+
+  def tell(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+  equal = verify.run(
+    config, folder, splits=_SPLITS.value, limit=_LIMIT.value,
+    deep=_DEEP.value, tell=tell,
+  )
+  if not equal:
+    sys.exit(1)
+
+
+_MODES: dict[str, Callable[..., None]] = {
+  'train': _train,
+  'evaluate': _evaluate,
+  'report': _report,
+  'export': _export,
+  'verify': _verify,
+}
 
 
 def _folder() -> pathlib.Path:

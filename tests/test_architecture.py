@@ -61,6 +61,18 @@ RULES = {
         'bnn_jax/training/',
         project=('bnn_jax.training', 'bnn_jax.models', 'bnn_jax.nn',
                  'bnn_jax.data', 'bnn_jax.features', 'bnn_jax.errors')),
+    'export knows models': Rule(
+        'bnn_jax/export/', but=('bnn_jax/export/golden.py',),
+        project=('bnn_jax.export', 'bnn_jax.models', 'bnn_jax.nn',
+                 'bnn_jax.errors')),
+    'the golden model stands alone': Rule(
+        'bnn_jax/export/golden.py', project=(), packages=('numpy',)),
+    'the integer path reads an export alone': Rule(
+        'bnn_jax/export/integer.py', project=('bnn_jax.export.specs',)),
+    'nothing below imports jobs': Rule(
+        'bnn_jax/', but=('bnn_jax/main.py', 'bnn_jax/jobs/__init__.py',
+                         'bnn_jax/jobs/export.py', 'bnn_jax/jobs/verify.py'),
+        never=('bnn_jax.jobs',)),
     'the report reads files': Rule(
         'bnn_jax/report/', project=('bnn_jax.report', 'bnn_jax.errors'),
         packages=('matplotlib', 'rich', 'numpy')),
@@ -99,6 +111,16 @@ VIOLATIONS = [
      'from .nn import layers'),
     ('training joins the layers', 'bnn_jax/training/loop.py',
      'from bnn_jax import main'),
+    ('export knows models', 'bnn_jax/export/trace.py',
+     'from bnn_jax.training import state'),
+    ('the golden model stands alone', 'bnn_jax/export/golden.py',
+     'from bnn_jax.export import specs'),
+    ('the golden model stands alone', 'bnn_jax/export/golden.py',
+     'def f():\n  import jax'),
+    ('the integer path reads an export alone', 'bnn_jax/export/integer.py',
+     'from bnn_jax.nn import layers'),
+    ('nothing below imports jobs', 'bnn_jax/training/loop.py',
+     'from bnn_jax.jobs import export'),
     ('the report reads files', 'bnn_jax/report/html.py',
      'from bnn_jax.training import workdir'),
     ('the report reads files', 'bnn_jax/report/plots.py', 'import jax'),

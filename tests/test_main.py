@@ -1,5 +1,6 @@
 """The command line: what it refuses, survives and goes on from."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -17,6 +18,7 @@ from orbax import checkpoint as ocp
 import pytest
 
 from bnn_jax import main
+from bnn_jax.export import files
 from tests import conftest
 
 # 30 steps with checkpoints at 6, 12, ... of which the last three are kept.
@@ -99,7 +101,7 @@ def assert_same_end(folder: pathlib.Path, finished: pathlib.Path) -> None:
   (['--foo=3'], ["'foo'"]),
   (['--config.foo=3'], ['--config.foo does not exist', 'accumulator']),
   (['--config.model.sizes=S'], ['--config.model.sizes', 'variant']),
-  (['--mode=foo'], ['--mode=foo', 'train|evaluate|report']),
+  (['--mode=foo'], ['--mode=foo', 'train|evaluate|report|export|verify']),
   (['extra'], ["argument 'extra'"]),
   (['--config=configs/nothing.py'], ["'configs/nothing.py' does not exist"]),
   (['--config=README.md'], ["'README.md' cannot be loaded (SyntaxError"]),
@@ -308,6 +310,61 @@ def test_evaluation_with_another_accumulator(command, workdir):
   # The report is of results.json, so that it would show the old numbers.
   assert done.stdout.splitlines()[-1] == f'results: {path}'
   assert 'report:' not in done.stdout
+
+
+def test_exported_network_is_verified(command, workdir):
+  done = command(workdir, *SHORT, '--mode=export')
+  assert done.returncode == 0, done.stderr
+  assert f'export: {workdir}/export, ' in done.stdout
+  done = command(workdir, *SHORT, '--mode=verify', '--deep')
+  assert done.returncode == 0, done.stdout + done.stderr
+  lines = done.stdout.splitlines()
+  assert lines[:4] == [
+    f'{workdir}/export: step {STEPS}, 5 clips',
+    # 5 clips of 12 classes.
+    'training graph vs integer: mismatches: 0 of 60',
+    'training graph vs golden: mismatches: 0 of 60',
+    'integer vs golden: mismatches: 0 of 60',
+  ]
+  assert all(': mismatches: 0 of ' in line for line in lines[4:7])
+  assert len({line.rpartition(' ')[2] for line in lines[7:]}) == 1
+  assert len(lines) == 10
+  provenance = files.read(workdir / 'export').provenance
+  assert provenance['step'] == STEPS
+  assert provenance['data_source'] == 'folder'
+  assert 'CC-BY 4.0' in provenance['data_attribution']
+
+
+def test_a_mismatch_is_an_error(command, workdir):
+  done = command(workdir, *SHORT, '--mode=export', '--checkpoint=24')
+  assert done.returncode == 0, done.stderr
+  path = workdir / 'export'
+  model = files.read(path)
+  stem = next(one for one in model.layers if one.name == 'stem')
+  weights = 1 - stem.weights
+  altered = [
+    dataclasses.replace(one, weights=weights) if one is stem else one
+    for one in model.layers
+  ]
+  files.write(path, dataclasses.replace(model, layers=tuple(altered)))
+  done = command(workdir, *SHORT, '--mode=verify', '--limit=2')
+  assert done.returncode == 1
+  lines = done.stdout.splitlines()
+  assert lines[0] == f'{path}: step 24, 2 clips'
+  assert ': mismatches: 0 of' not in lines[1]
+  assert lines[2].startswith('  first: clip testing[0], layer stem, index [')
+  assert lines[5] == 'integer vs golden: mismatches: 0 of 24'
+
+
+def test_verification_needs_an_export(command, workdir):
+  done = command(workdir, *SHORT, '--mode=verify')
+  refused(done, f'there is no {workdir}/export', '--mode=export')
+
+
+def test_export_of_another_network(command, workdir):
+  done = command(workdir, *SHORT, '--mode=export', '--config.model.size=L')
+  refused(done, str(workdir), "model.size ('S' there, 'L' now)")
+  assert not (workdir / 'export').exists()
 
 
 def truncate(path: pathlib.Path) -> None:

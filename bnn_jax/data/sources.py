@@ -9,6 +9,14 @@ from bnn_jax.data import source
 from bnn_jax.data import synthetic
 
 NAMES = ('synthetic', 'folder')
+# Whom what is made from a data set has to name.
+ATTRIBUTIONS = {
+  'synthetic': 'Speech synthesized by espeak-ng (https://espeak-ng.org).',
+  'folder': (
+    'Speech Commands by Pete Warden (arXiv:1804.03209), CC-BY 4.0, or another '
+    'data set in its layout.'
+  ),
+}
 
 
 def open_split(

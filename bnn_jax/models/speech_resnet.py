@@ -20,14 +20,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jax import lax
-import jax.numpy as jnp
 
 from bnn_jax import errors
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
-from bnn_jax.nn import straight_through
+from bnn_jax.nn import stream_layers
 
 Constructor = Callable[..., Any]
 
@@ -85,7 +83,7 @@ class Block(nn.Module):
     activation: constructor of the activation of the stream.
     sign: constructor of the sign that makes the following bits; None where
       no convolution follows.
-    add: sum of two streams in their format.
+    add: constructor of the sum of two streams.
   """
 
   stage: Stage
@@ -94,7 +92,7 @@ class Block(nn.Module):
   norm: Constructor
   activation: Constructor
   sign: Constructor | None
-  add: Callable[[jax.Array, jax.Array], jax.Array]
+  add: Constructor
 
   @nn.compact
   def __call__(
@@ -111,7 +109,9 @@ class Block(nn.Module):
     Returns:
       The new stream and its bits, both `[B, T / stride, channels]`.
     """
-    shortcut = _shortcut(stream, self.stride, self.stage.channels)
+    shortcut = stream_layers.Shortcut(
+      self.stride, self.stage.channels, name='shortcut'
+    )(stream)
     layers_behind = _Tail(
       self.stage.parts, self.norm, self.activation, self.sign, self.add,
       name='tail',
@@ -140,41 +140,36 @@ class _Tail(nn.Module):
   norm: Constructor
   activation: Constructor
   sign: Constructor | None
-  add: Callable[[jax.Array, jax.Array], jax.Array]
+  add: Constructor
 
   @nn.compact
   def __call__(self, a, shortcut, *, train, progress, frozen):
-    a = _materialize(a)
+    a = stream_layers.Materialize()(a)
     y = self.norm(name='norm')(a, train=train, frozen=frozen)
-    addends = [] if shortcut is None else [shortcut]
-    if addends or self.parts > 1:
-      y = _materialize(y)
-    addends += jnp.split(y, self.parts, axis=-1)
-    total = functools.reduce(self.add, addends)
+    if shortcut is not None or self.parts > 1:
+      y = stream_layers.Materialize()(y)
+    total = self._sum(y, shortcut)
     stream = self.activation(name='activation')(total, train=train)
-    stream = _materialize(stream)
+    stream = stream_layers.Materialize()(stream)
     if self.sign is None:
       return stream, None
     bits = self.sign(name='sign')(stream, train=train, progress=progress)
-    return stream, _materialize(bits)
+    return stream, stream_layers.Materialize()(bits)
 
-
-def _materialize(x: jax.Array) -> jax.Array:
-  """Returns `x`, which XLA then computes once.
-
-  Without the barrier XLA's CPU backend fuses the whole stream, block upon
-  block, into each of its consumers and computes it again in each: twice the
-  time of a training step.
-  """
-  return lax.optimization_barrier(x)
-
-
-def _shortcut(stream: jax.Array, stride: int, channels: int) -> jax.Array:
-  """The stream at every stride-th frame, with channels of zeros appended."""
-  stream = stream[:, ::stride]
-  return jnp.pad(
-    stream, ((0, 0), (0, 0), (0, channels - stream.shape[-1]))
-  )
+  def _sum(self, y, total):
+    """Adds the parts of `y` to `total`, which may be None, one by one."""
+    channels = y.shape[-1] // self.parts
+    for i in range(self.parts):
+      part = y
+      if self.parts > 1:
+        part = stream_layers.Slice(
+          i * channels, channels, name=f'part{i}'
+        )(y)
+      if total is None:
+        total = part
+      else:
+        total = self.add(name=f'add{i}')(total, part)
+    return total
 
 
 class SpeechResNet(nn.Module):
@@ -189,7 +184,7 @@ class SpeechResNet(nn.Module):
     activation: constructor of the activations of the stream.
     sign: constructor of the signs between stream and convolutions.
     classifier: constructor of the classifier.
-    add: sum of two streams in their format.
+    add: constructor of the sum of two streams.
   """
 
   stem: Stem
@@ -200,7 +195,7 @@ class SpeechResNet(nn.Module):
   activation: Constructor
   sign: Constructor
   classifier: Constructor
-  add: Callable[[jax.Array, jax.Array], jax.Array]
+  add: Constructor
 
   @nn.compact
   def __call__(
@@ -258,15 +253,6 @@ def _unrolled(stages: tuple[Stage, ...]) -> list[tuple[Stage, int]]:
     for stage in stages
     for i in range(stage.blocks)
   ]
-
-
-def _saturating_add(stream: integer.StreamFormat):
-  """Sum of two streams of a format, with the gradient of a plain sum."""
-  def add(r: jax.Array, y: jax.Array) -> jax.Array:
-    total = r + y
-    held = integer.saturate(total, stream.bits)
-    return straight_through.straight_through(held, total)
-  return add
 
 
 # Stem and stages by size.
@@ -329,7 +315,7 @@ def build(
       norm=float_layers.BatchNorm, activation=float_layers.PReLU,
       sign=float_layers.Identity,
       classifier=functools.partial(float_layers.Classifier, classes),
-      add=jnp.add,
+      add=float_layers.Add,
     )
   return SpeechResNet(
     stem, stages,
@@ -348,5 +334,5 @@ def build(
     classifier=functools.partial(
       layers.BinaryClassifier, classes, stream=stream
     ),
-    add=_saturating_add(stream),
+    add=functools.partial(stream_layers.Add, stream=stream),
   )

@@ -107,6 +107,15 @@ class Identity(nn.Module):
     return r
 
 
+class Add(nn.Module):
+  """Sum of two streams."""
+
+  @nn.compact
+  def __call__(self, r: jax.Array, y: jax.Array) -> jax.Array:
+    """Adds `r` and `y` `[..., C]`."""
+    return r + y
+
+
 class Classifier(nn.Module):
   """Mean over positions and a dense layer.
 

@@ -58,7 +58,10 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int):
   return total // 2, total - total // 2
 
 
-def _per_axis(value: int | Sequence[int], axes: int, name: str):
+def per_axis(
+  value: int | Sequence[int], axes: int, name: str
+) -> tuple[int, ...]:
+  """`value` for each of `axes` axes; a UserError says that `name` is wrong."""
   values = (value,) * axes if isinstance(value, int) else tuple(value)
   if len(values) != axes or any(v < 1 for v in values):
     raise errors.UserError(
@@ -132,8 +135,8 @@ def geometry(
       f'groups={groups} does not fit {x_shape[-1]} input channels, kernels of '
       f'{channels} channels and {outputs} outputs; it must divide both.'
     )
-  steps = _per_axis(strides, axes, 'strides')
-  spread = _per_axis(dilation, axes, 'dilation')
+  steps = per_axis(strides, axes, 'strides')
+  spread = per_axis(dilation, axes, 'dilation')
   spatial = x_shape[len(x_shape) - 1 - axes : -1]
   if padding == 'SAME':
     pairs = tuple(map(same_padding, spatial, kernel, steps, spread))

@@ -257,18 +257,11 @@ def run(
   Raises:
     UserError: there is no such checkpoint, or the network is another one.
   """
-  workdir_lib.check_config(folder, config.to_dict(), ignore=EVALUATION_KEYS)
-  _check_variant(config, folder)
-  model = setup.model(config)
-  front_end = setup.front_end(config)
-  shape = {
-    'frames': front_end.frames(source_lib.CLIP_SAMPLES),
-    'bins': front_end.bins,
-  }
-  restored = _restore(config, folder, model, shape, checkpoint)
+  restored = restore(config, folder, checkpoint)
   state = restored.state
+  model = setup.model(config)
   profile = profile_lib.profile(
-    model, input_bits=config.model.input_bits, **shape
+    model, input_bits=config.model.input_bits, **setup.input_shape(config)
   )
   registers = setup.accumulators(config)
   evaluators = {
@@ -293,7 +286,7 @@ def run(
     results['splits'][name] = split_results(
       **evaluators, state=state, classes=len(source.class_names),
       split=quantize_split(
-        source, state.inputs, front_end=front_end,
+        source, state.inputs, front_end=setup.front_end(config),
         input_bits=config.model.input_bits,
       ),
       registers={
@@ -320,14 +313,32 @@ def _check_variant(
     )
 
 
-def _restore(
-  config, folder, model, shape, checkpoint
+def restore(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  checkpoint: int | None = None,
 ) -> checkpoints_lib.Restored:
-  """A checkpoint, with its deployed constants as stored."""
+  """A checkpoint of a workdir, with its deployed constants as stored.
+
+  Args:
+    config: a configuration of the same parameters.
+    folder: the workdir.
+    checkpoint: its step; the newest by default.
+
+  Returns:
+    The state, and what has to be told about it.
+
+  Raises:
+    UserError: there is no such checkpoint, or the network is another one.
+  """
+  workdir_lib.check_config(folder, config.to_dict(), ignore=EVALUATION_KEYS)
+  _check_variant(config, folder)
+  model = setup.model(config)
   path = folder / workdir_lib.CHECKPOINTS
   # The number of steps does not change the shape of the optimizer's state.
   fresh = state_lib.create(
-    model, setup.optimizer(config, steps=100), seed=config.seed, **shape
+    model, setup.optimizer(config, steps=100), seed=config.seed,
+    **setup.input_shape(config),
   )
   fresh = state_lib.replicate(fresh)
   with contextlib.closing(checkpoints_lib.manager(str(path))) as checkpoints:

@@ -79,10 +79,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
 
 def _check_shapes(config: ml_collections.ConfigDict) -> None:
   """Traces the network: its layers check what follows from their shapes."""
-  front = front_end(config)
-  q = jax.ShapeDtypeStruct(
-    (1, front.frames(source.CLIP_SAMPLES), front.bins), 'uint8'
-  )
+  q = jax.ShapeDtypeStruct((1, *input_shape(config).values()), 'uint8')
   initialize = functools.partial(model(config).init, train=True)
   jax.eval_shape(initialize, jax.random.key(0), q)
 
@@ -120,6 +117,12 @@ def front_end(config: ml_collections.ConfigDict) -> features.FrontEnd:
   return features.FrontEnd(
     sample_rate=source.SAMPLE_RATE, **config.front_end.to_dict()
   )
+
+
+def input_shape(config: ml_collections.ConfigDict) -> dict[str, int]:
+  """The `frames` and `bins` of a clip's features."""
+  front = front_end(config)
+  return {'frames': front.frames(source.CLIP_SAMPLES), 'bins': front.bins}
 
 
 def augmentations(

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from bnn_jax.models import profile
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import integer
+from bnn_jax.nn import stream_layers
 from tests import tiny
 
 
@@ -57,12 +60,6 @@ def test_accumulators_are_chosen_by_path(state):
     assert not np.array_equal(wide, logits(((path, narrow),)))
 
 
-def test_shortcut_keeps_every_second_frame_and_appends_zeros():
-  stream = jnp.arange(10.0).reshape(1, 5, 2)
-  found = speech_resnet._shortcut(stream, 2, 3)
-  assert found.tolist() == [[[0, 1, 0], [4, 5, 0], [8, 9, 0]]]
-
-
 def test_parts_are_added_to_the_stream_one_after_the_other():
   def layer(*, name):
     del name
@@ -71,7 +68,7 @@ def test_parts_are_added_to_the_stream_one_after_the_other():
   stream = integer.StreamFormat(8, 4)
   tail = speech_resnet._Tail(
     2, norm=layer, activation=layer, sign=None,
-    add=speech_resnet._saturating_add(stream),
+    add=functools.partial(stream_layers.Add, stream=stream),
   )
   a = jnp.asarray([[[100.0, 1.0, -60.0, 2.0]]])
   found, bits = tail.apply(

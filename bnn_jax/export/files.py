@@ -1,0 +1,142 @@
+"""Writes and reads the folder of an exported network."""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+from typing import Any
+import zipfile
+
+import numpy as np
+
+from bnn_jax import errors
+from bnn_jax.export import packing
+from bnn_jax.export import schema
+from bnn_jax.export import specs
+
+MODEL, WEIGHTS, ARRAY = 'model.json', 'weights.npz', 'data'
+# Beside its data, an array in an archive has a header of a few hundred bytes.
+_HEADER = 4096
+
+
+def write(folder: pathlib.Path, model: specs.Model) -> None:
+  """Writes a network, in the place of what was there.
+
+  Both files are written into a temporary folder, which is then renamed.
+
+  Args:
+    folder: to be made; its parent exists.
+    model: the network.
+
+  Raises:
+    UserError: its layers do not fit together, or it cannot be written.
+  """
+  data = packing.pack(specs.widths(model.layers))
+  document = schema.encode(model) | {
+    'weights': {
+      'file': WEIGHTS,
+      'array': ARRAY,
+      'bytes': len(data),
+      'sha256': hashlib.sha256(data.tobytes()).hexdigest(),
+    }
+  }
+  new = folder.with_name(f'.{folder.name}.{os.getpid()}')
+  old = folder.with_name(f'.{folder.name}.old.{os.getpid()}')
+  try:
+    new.mkdir()
+    np.savez(new / WEIGHTS, data=data)
+    (new / MODEL).write_text(_text(document))
+    if folder.exists():
+      folder.rename(old)
+    new.rename(folder)
+  except OSError as error:
+    raise errors.UserError(
+      f'{folder} could not be written ({error.strerror}); free some space or '
+      'make the folder around it writable.'
+    ) from error
+  finally:
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _text(document: dict[str, Any]) -> str:
+  """Indented JSON with each innermost list on one line."""
+  def joined(match):
+    # JSON has no line break inside of a text.
+    inner = re.sub(r'\n\s*', ' ', match[1].strip())
+    return f'[{inner}]'
+
+  text = json.dumps(document, indent=1)
+  return re.sub(r'\[(\s[^][{}]*)\]', joined, text) + '\n'
+
+
+def read(folder: pathlib.Path) -> specs.Model:
+  """Reads a network and checks all of it.
+
+  Args:
+    folder: that `write` made.
+
+  Returns:
+    The network.
+
+  Raises:
+    UserError: a file is missing, truncated or altered, of another version, or
+      its fields do not fit; the message names the file and the field.
+  """
+  document = _read_json(folder / MODEL)
+  try:
+    return schema.decode(document, _read_weights(folder, document))
+  except errors.UserError as error:
+    if str(error).startswith(str(folder)):
+      raise
+    raise errors.UserError(f'{folder / MODEL}: {error}') from error
+
+
+def _read_json(path: pathlib.Path) -> Any:
+  try:
+    return json.loads(path.read_bytes())
+  except OSError as error:
+    raise errors.UserError(
+      f'{path} cannot be read ({error.strerror}); name the folder of an export.'
+    ) from error
+  except (ValueError, RecursionError) as error:
+    raise errors.UserError(
+      f'{path} is no JSON ({str(error)[:80]}); export the network again.'
+    ) from error
+
+
+def _read_weights(folder: pathlib.Path, document: Any) -> np.ndarray:
+  """The packed bytes, which are the ones that the document states."""
+  path = folder / WEIGHTS
+  stated = document.get('weights') if isinstance(document, dict) else None
+  expected = stated.get('bytes') if isinstance(stated, dict) else None
+  if not isinstance(stated, dict) or not isinstance(expected, int):
+    # A file of another format or version is told so first.
+    return np.zeros(0, np.uint8)
+  try:
+    with zipfile.ZipFile(path) as archive:
+      if archive.namelist() != [f'{ARRAY}.npy']:
+        raise ValueError(f'it does not hold the array {ARRAY} alone')
+      if archive.getinfo(f'{ARRAY}.npy').file_size > expected + _HEADER:
+        raise ValueError('it is too large')
+      content = io.BytesIO(archive.read(f'{ARRAY}.npy'))
+    data = np.lib.format.read_array(content, allow_pickle=False)
+  except Exception as error:
+    # A damaged archive fails in more ways than its library names.
+    raise errors.UserError(
+      f'{path} cannot be read ({str(error)[:80]}); export the network again.'
+    ) from error
+  if data.dtype != np.uint8 or data.shape != (expected,):
+    raise errors.UserError(
+      f'{path} holds {data.dtype} {list(data.shape)}, not the {expected} bytes '
+      f'that {MODEL} states in weights.bytes; export the network again.'
+    )
+  if hashlib.sha256(data.tobytes()).hexdigest() != stated.get('sha256'):
+    raise errors.UserError(
+      f'{path} was altered: its data do not have the weights.sha256 that '
+      f'{MODEL} states; export the network again.'
+    )
+  return data

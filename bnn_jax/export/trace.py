@@ -1,0 +1,268 @@
+"""From a Flax model and its variables to the list of its layers.
+
+The model runs once, abstractly, while its calls are recorded: what a layer
+reads is connected with what gave it by the identity of the array. So all that
+changes a number between q and the logits has to be a layer of `LEAVES`.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from bnn_jax import errors
+from bnn_jax.export import specs
+from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import geometry
+from bnn_jax.nn import integer
+from bnn_jax.nn import layers
+from bnn_jax.nn import stream_layers
+
+Path = tuple[str, ...]
+
+
+class Call(NamedTuple):
+  """One call of a layer.
+
+  Attributes:
+    layer: unbound.
+    path: of the layer.
+    inputs: names of the arrays that it reads.
+    shape: of the first of them, `[1, *spatial, C]`.
+  """
+
+  layer: Any
+  path: Path
+  inputs: tuple[str, ...]
+  shape: tuple[int, ...]
+
+  @property
+  def name(self) -> str:
+    """Of its output: the path with slashes."""
+    return '/'.join(self.path)
+
+
+def trace(
+  model: nn.Module,
+  variables: Mapping[str, Any],
+  *,
+  frames: int,
+  bins: int,
+  input_bits: int,
+) -> tuple[specs.Layer, ...]:
+  """Lists the layers of a network as it is deployed.
+
+  Args:
+    model: the network.
+    variables: its collections `params`, `deployed` and `inputs`.
+    frames: T of its input.
+    bins: F of its input.
+    input_bits: B of its input.
+
+  Returns:
+    The layers in the order of their computation; nothing is folded.
+
+  Raises:
+    UserError: something that it computes is no layer of `LEAVES`.
+  """
+  variables = jax.device_get(dict(variables))
+  calls = _record(model, variables, frames, bins)
+
+  return tuple(
+    LEAVES[type(call.layer)](
+      call, _values(variables, call.path) | {'input_bits': input_bits}
+    )
+    for call in calls
+  )
+
+
+def _values(variables: Mapping[str, Any], path: Path) -> dict[str, Any]:
+  """Latent weights and integers of the layer at `path`, by their names."""
+  params, fitted, deployed = (
+    _at(variables.get(collection, {}), path)
+    for collection in ('params', 'inputs', 'deployed')
+  )
+  # A dense layer keeps its weights one level below.
+  latent = params.get('product', params).get(layers.LATENT)
+  return {layers.LATENT: latent, **fitted, **deployed}
+
+
+def _at(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+  for name in path:
+    tree = tree.get(name, {})
+  return tree
+
+
+def _record(
+  model: nn.Module, variables: Mapping[str, Any], frames: int, bins: int
+) -> list[Call]:
+  """The calls of exportable layers, connected."""
+  calls: list[Call] = []
+  # The arrays are kept with their names, so that no identity is used twice.
+  names: dict[int, tuple[Any, str]] = {}
+  other: list[tuple[str, str]] = []
+  depth = 0
+
+  def name_of(layer: nn.Module, x: Any) -> str:
+    if id(x) in names:
+      return names[id(x)][1]
+    raise errors.UserError(_unknown('/'.join(layer.path), other))
+
+  def record(call, args, kwargs, context):
+    nonlocal depth
+    layer = context.module
+    if context.method_name != '__call__' or depth:
+      return call(*args, **kwargs)
+    if isinstance(layer, stream_layers.Materialize):
+      output = call(*args, **kwargs)
+      if id(args[0]) in names:
+        names[id(output)] = output, names[id(args[0])][1]
+      return output
+    if type(layer) not in LEAVES:
+      before = len(calls), len(other)
+      output = call(*args, **kwargs)
+      if before == (len(calls), len(other)):
+        other.append(('/'.join(layer.path), type(layer).__name__))
+      return output
+    inputs = tuple(name_of(layer, x) for x in args)
+    depth += 1
+    output = call(*args, **kwargs)
+    depth -= 1
+    found = Call(layer.clone(parent=None), layer.path, inputs, args[0].shape)
+    calls.append(found)
+    names[id(output)] = output, found.name
+    return output
+
+  def run(q):
+    names[id(q)] = q, specs.INPUT
+    with nn.intercept_methods(record):
+      logits = model.apply(variables, q, train=False)
+    if id(logits) not in names:
+      raise errors.UserError(_unknown('the output', other))
+    return logits
+
+  jax.eval_shape(run, jax.ShapeDtypeStruct((1, frames, bins), 'uint8'))
+  return calls
+
+
+def _unknown(reader: str, other: list[tuple[str, str]]) -> str:
+  """Why what `reader` reads has no name."""
+  if other:
+    path, kind = other[0]
+    return (
+      f'the network cannot be exported: {path} is {kind}, which has no integer '
+      'form; train it with model.variant=overflow or binary.'
+    )
+  return (
+    f'the network cannot be exported: {reader} reads an array that no '
+    'exportable layer made; let a layer of bnn_jax.nn compute it.'
+  )
+
+
+def _bits(latent: np.ndarray) -> np.ndarray:
+  """Weights `[..., C, N]` as bits `[N, ..., C]`."""
+  return np.moveaxis((latent >= 0).astype(np.uint8), -1, 0)
+
+
+def _stream(stream: integer.StreamFormat) -> specs.Stream:
+  return specs.Stream(stream.bits, stream.fraction_bits)
+
+
+def _register(
+  accumulators: layers.Accumulators, path: Path
+) -> specs.Accumulator:
+  found: accumulator_lib.Accumulator = accumulators.at('/'.join(path))
+  return specs.Accumulator(
+    int(found.bits), found.overflow_mode, int(found.simd), found.unit
+  )
+
+
+def _thermometer(call: Call, values: dict[str, Any]) -> specs.Layer:
+  return specs.Thermometer(
+    call.name, call.inputs, values['input_bits'], values['thresholds']
+  )
+
+
+def _conv(call: Call, values: dict[str, Any]) -> specs.Layer:
+  layer, latent = call.layer, values[layers.LATENT]
+  shape = geometry.geometry(
+    call.shape, latent.shape, layer.strides, layer.padding, layer.dilation,
+    layer.groups,
+  )
+  return specs.Conv(
+    call.name, call.inputs, shape.kernel, shape.strides, shape.padding,
+    shape.dilation, shape.groups, _register(layer.accumulator, call.path),
+    _bits(latent),
+  )
+
+
+def _dense(call: Call, values: dict[str, Any]) -> specs.Layer:
+  register = _register(call.layer.accumulator, (*call.path, 'product'))
+  return specs.Conv(
+    call.name, call.inputs, (), (), (), (), 1, register,
+    _bits(values[layers.LATENT]),
+  )
+
+
+def _norm(call: Call, values: dict[str, Any]) -> specs.Layer:
+  return specs.ShiftBatchNorm(
+    call.name, call.inputs, _stream(call.layer.stream), values['shift'],
+    values['bias'],
+  )
+
+
+def _shortcut(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  axes = len(call.shape) - 2
+  strides = geometry.per_axis(call.layer.strides, axes, 'strides')
+  return specs.Shortcut(call.name, call.inputs, strides, call.layer.channels)
+
+
+def _slice(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  return specs.Slice(
+    call.name, call.inputs, call.layer.start, call.layer.channels
+  )
+
+
+def _add(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  return specs.Add(call.name, call.inputs, _stream(call.layer.stream))
+
+
+def _prelu(call: Call, values: dict[str, Any]) -> specs.Layer:
+  return specs.ShiftPReLU(
+    call.name, call.inputs, _stream(call.layer.stream), values['k'],
+    values['g'], values['h'],
+  )
+
+
+def _rsign(call: Call, values: dict[str, Any]) -> specs.Layer:
+  return specs.RSign(
+    call.name, call.inputs, _stream(call.layer.stream), values['theta']
+  )
+
+
+def _classifier(call: Call, values: dict[str, Any]) -> specs.Layer:
+  return specs.Classifier(
+    call.name, call.inputs, _stream(call.layer.stream),
+    _bits(values[layers.LATENT]), values['bias'],
+  )
+
+
+LEAVES: dict[type[nn.Module], Callable[[Call, dict[str, Any]], specs.Layer]] = {
+  layers.Thermometer: _thermometer,
+  layers.BinaryConv: _conv,
+  layers.BinaryDense: _dense,
+  layers.ShiftBatchNorm: _norm,
+  layers.RSign: _rsign,
+  layers.ShiftPReLU: _prelu,
+  layers.BinaryClassifier: _classifier,
+  stream_layers.Shortcut: _shortcut,
+  stream_layers.Slice: _slice,
+  stream_layers.Add: _add,
+}

@@ -1,0 +1,118 @@
+"""Exports a checkpoint of a workdir."""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+
+import bnn_jax
+from bnn_jax.data import labels
+from bnn_jax.data import sources
+from bnn_jax.export import exporter
+from bnn_jax.export import files
+from bnn_jax.export import specs
+from bnn_jax.training import evaluate
+from bnn_jax.training import setup
+from bnn_jax.training import workdir
+
+FOLDER = 'export'
+
+
+def run(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  *,
+  checkpoint: int | None = None,
+) -> pathlib.Path:
+  """Writes the export of a checkpoint, in the place of an earlier one.
+
+  Args:
+    config: the workdir's configuration, perhaps with another accumulator.
+    folder: the workdir.
+    checkpoint: its step; the newest by default.
+
+  Returns:
+    The folder written, see `export_path`.
+
+  Raises:
+    UserError: there is no such checkpoint, the network is another one or has no
+      integer form, or it cannot be written.
+  """
+  state = evaluate.restore(config, folder, checkpoint).state
+  model = exporter.export(
+    setup.model(config),
+    state.variables(),
+    **setup.input_shape(config),
+    input_bits=config.model.input_bits,
+    lo=state.inputs['lo'],
+    exponent=state.inputs['exponent'],
+    front_end={'sample_rate': setup.front_end(config).sample_rate}
+    | config.front_end.to_dict(),
+    class_names=labels.class_names(config.data.classes),
+    provenance=_provenance(folder, int(state.step)),
+  )
+  path = export_path(config, folder)
+  if jax.process_index() == 0:
+    files.write(path, model)
+  return path
+
+
+def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
+  """Of the training, whatever data it is exported or verified with."""
+  trained = workdir.read_json(folder / workdir.CONFIG)
+  source = trained['data']['source']
+  made = workdir.read_json(folder / workdir.PROVENANCE)
+  return {
+    'package_version': bnn_jax.__version__,
+    'git_revision': made['git_revision'],
+    'step': step,
+    'data_source': source,
+    'data_attribution': sources.ATTRIBUTIONS[source],
+    'config': trained,
+  }
+
+
+def export_path(
+  config: ml_collections.ConfigDict, folder: pathlib.Path
+) -> pathlib.Path:
+  """Where a workdir's network is exported to.
+
+  Args:
+    config: the configuration that it is exported with.
+    folder: the workdir.
+
+  Returns:
+    The folder `export`; for an accumulator that the workdir was not trained
+    with, its fields are in the name.
+
+  Raises:
+    UserError: the folder is not a workdir.
+  """
+  changed = {
+    key: now
+    for key, (_, now) in workdir.differences(folder, config.to_dict()).items()
+    if key == 'model.variant' or key.startswith('accumulator.')
+  }
+  changed.pop('accumulator.gradient', None)
+  if not changed:
+    return folder / FOLDER
+  parts = [FOLDER, *map(str, setup.describe_accumulator(config).values())]
+  if 'accumulator.layer_bits' in changed:
+    text = json.dumps(changed['accumulator.layer_bits'])
+    parts.append(hashlib.sha256(text.encode()).hexdigest()[:8])
+  return folder / '-'.join(parts)
+
+
+def summary(path: pathlib.Path) -> str:
+  """What an export holds, in a line for the user."""
+  model = files.read(path)
+  convolutions = [one for one in model.layers if isinstance(one, specs.Conv)]
+  safe = sum(one.overflow_free for one in convolutions)
+  return (
+    f'{len(model.layers)} layers, {specs.information_bits(model) / 8:.0f} '
+    f'bytes of weights and integers; {safe} of {len(convolutions)} registers '
+    'can surely not overflow'
+  )

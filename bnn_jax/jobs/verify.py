@@ -1,0 +1,252 @@
+"""Whether all engines give a workdir's network the same integers."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import hashlib
+import itertools
+import pathlib
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+
+from bnn_jax import errors
+from bnn_jax.export import engines as engines_lib
+from bnn_jax.export import files
+from bnn_jax.jobs import export as export_job
+from bnn_jax.training import evaluate
+from bnn_jax.training import setup
+from bnn_jax.training import state as state_lib
+
+GRAPH = 'training graph'
+# Clips of which every layer is compared where that is asked for.
+DEEP_CLIPS = 100
+
+Values = Mapping[str, np.ndarray]
+
+
+class Difference(NamedTuple):
+  """The first integer in which two engines differ.
+
+  Attributes:
+    clip: its number in the split's order.
+    layer: of the first array that differs for this clip.
+    place: index within this array.
+    values: of the two engines.
+  """
+
+  clip: int
+  layer: str
+  place: tuple[int, ...]
+  values: tuple[int, int]
+
+
+def run(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  *,
+  splits: Sequence[str] = (),
+  limit: int | None = None,
+  deep: bool = False,
+  tell: Callable[[str], None] = print,
+) -> bool:
+  """Compares every logit of the test splits between all engines.
+
+  q is computed once and handed to all: the training graph in evaluation mode,
+  from the checkpoint that was exported, and each engine of
+  `bnn_jax.export.engines`, from the export alone.
+
+  Args:
+    config: the configuration that was exported.
+    folder: the workdir.
+    splits: their names; all test splits by default.
+    limit: clips of each split; all by default.
+    deep: compare every layer of the first clips, too.
+    tell: gets each line for the user.
+
+  Returns:
+    Whether all integers are equal.
+
+  Raises:
+    UserError: there is no export, or no checkpoint that it was made from.
+  """
+  path = export_job.export_path(config, folder)
+  if not path.exists():
+    raise errors.UserError(
+      f'there is no {path}; export the network first, with --mode=export and '
+      'the same other flags.'
+    )
+  exported = files.read(path)
+  step = exported.provenance.get('step')
+  state = evaluate.restore(config, folder, step).state
+  model = setup.model(config)
+  q, clips = _quantized(config, state, splits, limit)
+  names = [layer.name for layer in exported.layers]
+  logits = {GRAPH: evaluate.Evaluator(model).logits(state, q).astype(np.int32)}
+  logits |= {
+    name: engine.logits(path, q) for name, engine in engines_lib.ENGINES.items()
+  }
+
+  def layers(engine: str, q: np.ndarray) -> Values | None:
+    if engine == GRAPH:
+      return graph_layers(model, state.variables(), q, names)
+    made = engines_lib.ENGINES[engine].intermediates
+    return None if made is None else made(path, q)
+
+  tell(f'{path}: step {step}, {len(q)} clips')
+  equal = compare_logits(logits, layers, q, names, clips, tell)
+  if deep:
+    equal &= _compare_layers(logits, layers, q, names, clips, tell)
+  for name, values in logits.items():
+    tell(f'{name}: SHA-256 of its logits: {digest(values)}')
+  return equal
+
+
+def _quantized(
+  config: ml_collections.ConfigDict,
+  state: state_lib.TrainState,
+  splits: Sequence[str],
+  limit: int | None,
+) -> tuple[np.ndarray, list[str]]:
+  """The clips of all splits as q, and what each is called."""
+  pieces, names = [], []
+  for name in splits or setup.test_splits(config):
+    q = evaluate.quantize_split(
+      setup.open_split(config, name), state.inputs,
+      front_end=setup.front_end(config), input_bits=config.model.input_bits,
+    ).q[:limit]
+    pieces.append(q)
+    names += [f'{name}[{i}]' for i in range(len(q))]
+  return np.concatenate(pieces), names
+
+
+def graph_layers(
+  model: nn.Module, variables, q: np.ndarray, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+  """What layers of the training graph give in evaluation mode.
+
+  Args:
+    model: the network.
+    variables: its collections.
+    q: uint8 `[n, T, F]`.
+    names: of the layers, their paths with slashes.
+
+  Returns:
+    int64 arrays by name.
+  """
+  @jax.jit
+  def run(q):
+    _, seen = model.apply(
+      variables, q, train=False, mutable=['intermediates'],
+      capture_intermediates=True,
+    )
+    return {name: _at(seen['intermediates'], name) for name in names}
+
+  return {name: np.asarray(v, np.int64) for name, v in run(q).items()}
+
+
+def _at(tree, name: str):
+  for part in name.split('/'):
+    tree = tree[part]
+  return tree['__call__'][0]
+
+
+def compare_logits(
+  logits: Values,
+  layers: Callable[[str, np.ndarray], Values | None],
+  q: np.ndarray,
+  names: Sequence[str],
+  clips: Sequence[str],
+  tell: Callable[[str], None],
+) -> bool:
+  """Compares each pair of engines and tells the first difference.
+
+  Args:
+    logits: `[n, N]` by engine.
+    layers: what every layer of an engine gives, where it tells.
+    q: uint8 `[n, T, F]`.
+    names: of the layers, in the order of their computation.
+    clips: their names.
+    tell: gets each line for the user.
+
+  Returns:
+    Whether all are equal.
+  """
+  equal = True
+  for a, b in itertools.combinations(logits, 2):
+    unequal = logits[a] != logits[b]
+    tell(f'{a} vs {b}: mismatches: {unequal.sum()} of {unequal.size}')
+    if unequal.any():
+      equal = False
+      clip = int(np.argwhere(unequal)[0][0])
+      one = q[clip : clip + 1]
+      found = first_difference(layers(a, one), layers(b, one), names)
+      if found is None:
+        last = {names[-1]: logits[a][clip : clip + 1]}
+        other = {names[-1]: logits[b][clip : clip + 1]}
+        found = first_difference(last, other, names[-1:])
+      if found is not None:
+        _tell_difference(found, clips[clip], tell)
+  return equal
+
+
+def _compare_layers(logits, layers, q, names, clips, tell) -> bool:
+  """Compares what every layer gives for the first clips."""
+  some = q[:DEEP_CLIPS]
+  made = {engine: layers(engine, some) for engine in logits}
+  made = {engine: values for engine, values in made.items() if values}
+  equal = True
+  for a, b in itertools.combinations(made, 2):
+    unequal = sum(int((made[a][n] != made[b][n]).sum()) for n in names)
+    size = sum(made[a][n].size for n in names)
+    tell(f'{a} vs {b}, all layers: mismatches: {unequal} of {size}')
+    found = first_difference(made[a], made[b], names)
+    if found is not None:
+      equal = False
+      _tell_difference(found, clips[found.clip], tell)
+  return equal
+
+
+def first_difference(
+  a: Values | None, b: Values | None, names: Sequence[str]
+) -> Difference | None:
+  """The first layer of the first clip in which two engines differ.
+
+  Args:
+    a: what layers of one engine give, each `[n, ...]`; None if it is not told.
+    b: the same of another engine.
+    names: the layers, in the order of their computation.
+
+  Returns:
+    None where nothing differs or nothing is told.
+  """
+  if a is None or b is None:
+    return None
+  found = [
+    (int(np.argwhere(a[name] != b[name])[0][0]), order)
+    for order, name in enumerate(names) if (a[name] != b[name]).any()
+  ]
+  if not found:
+    return None
+  clip, order = min(found)
+  name = names[order]
+  place = tuple(map(int, np.argwhere(a[name][clip] != b[name][clip])[0]))
+  values = int(a[name][clip][place]), int(b[name][clip][place])
+  return Difference(clip, name, place, values)
+
+
+def _tell_difference(
+  found: Difference, clip: str, tell: Callable[[str], None]
+) -> None:
+  tell(
+    f'  first: clip {clip}, layer {found.layer}, index {list(found.place)}: '
+    f'{found.values[0]} and {found.values[1]}'
+  )
+
+
+def digest(logits: np.ndarray) -> str:
+  """SHA-256 of logits as little-endian int32, clip by clip."""
+  return hashlib.sha256(logits.astype('<i4').tobytes()).hexdigest()

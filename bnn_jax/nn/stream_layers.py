@@ -1,0 +1,88 @@
+"""What happens to a residual stream between the layers that learn."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from bnn_jax.nn import geometry
+from bnn_jax.nn import integer
+from bnn_jax.nn import straight_through
+
+
+class Shortcut(nn.Module):
+  """The stream as a block with a stride or more channels passes it on.
+
+  Attributes:
+    strides: one for all spatial axes, or one each.
+    channels: of the output; channels of zeros are appended.
+  """
+
+  strides: int | Sequence[int]
+  channels: int
+
+  @nn.compact
+  def __call__(self, stream: jax.Array) -> jax.Array:
+    """Passes on.
+
+    Args:
+      stream: `[B, *spatial, C]`.
+
+    Returns:
+      `[B, *output, channels]`: positions 0, stride, 2 * stride, ...
+    """
+    axes = stream.ndim - 2
+    steps = geometry.per_axis(self.strides, axes, 'strides')
+    picked = stream[:, *(slice(None, None, step) for step in steps)]
+    missing = self.channels - stream.shape[-1]
+    return jnp.pad(picked, [(0, 0)] * (axes + 1) + [(0, missing)])
+
+
+class Slice(nn.Module):
+  """Some of the channels, side by side.
+
+  Attributes:
+    start: the first of them.
+    channels: how many.
+  """
+
+  start: int
+  channels: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """From `[..., C]` to `[..., channels]`."""
+    return x[..., self.start : self.start + self.channels]
+
+
+class Add(nn.Module):
+  """Saturating sum of two streams, with the gradient of a plain sum.
+
+  Attributes:
+    stream: format of both and of the sum.
+  """
+
+  stream: integer.StreamFormat = integer.StreamFormat()
+
+  @nn.compact
+  def __call__(self, r: jax.Array, y: jax.Array) -> jax.Array:
+    """Adds `r` and `y`, integers of the stream `[..., C]`."""
+    total = r + y
+    held = integer.saturate(total, self.stream.bits)
+    return straight_through.straight_through(held, total)
+
+
+class Materialize(nn.Module):
+  """Returns its input, which XLA then computes once.
+
+  Without the barrier XLA's CPU backend fuses a whole residual stream, block
+  upon block, into each of its consumers and computes it again in each: twice
+  the time of a training step.
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Returns `x`."""
+    return lax.optimization_barrier(x)

@@ -1,0 +1,212 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.export import engines
+from bnn_jax.export import files
+from bnn_jax.export import specs
+from tests.export import networks
+
+
+@pytest.fixture
+def folder(tmp_path):
+  files.write(tmp_path / 'export', networks.network())
+  return tmp_path / 'export'
+
+
+def test_round_trip(folder):
+  model, found = networks.network(), files.read(folder)
+  assert found.input == model.input
+  for name in ('front_end', 'class_names', 'provenance'):
+    assert getattr(found, name) == getattr(model, name)
+  for one, other in zip(found.layers, model.layers, strict=True):
+    assert one.KIND == other.KIND
+    assert vars(one).keys() == vars(other).keys()
+    for name, value in vars(other).items():
+      assert np.array_equal(getattr(one, name), value), (other.name, name)
+
+
+def test_size(folder, tmp_path):
+  size = (folder / files.WEIGHTS).stat().st_size
+  bits = specs.information_bits(networks.network())
+  # Thresholds, weights and constants of the network, counted by hand.
+  weights = 8 * 45 + 8 * 24 + 8 * 4 + 12 * 8 + 24 * 12 + 4 * 12
+  constants = 18 * 8 + 8 * 5 + 20 * (8 + 8 + 12 + 24) + 8 * (3 + 7 + 7)
+  starts = 8 * 4 + 24 * 4
+  assert bits == weights + constants + starts + 8 * (8 + 8 + 12) + 4 * 24
+  assert size <= 1.02 * bits / 8 + 2000
+  make = networks.Maker(0, networks.REGISTER)
+  large = networks.changed(
+    networks.network(), 'dense', accumulator=specs.Accumulator(9, 'wrap', 64,
+                                                               'dot'),
+    weights=make.integers(0, 1, 40000, 12), preload=None,
+  )
+  large = networks.changed(
+    large, 'dense/norm', shift=make.integers(-8, 7, 40000),
+    bias=make.integers(-999, 999, 40000),
+  )
+  kept = tuple(
+    one for one in large.layers
+    if not one.name.startswith(('dense/add', 'dense/part'))
+  )
+  large = dataclasses.replace(large, layers=kept)
+  large = networks.changed(
+    large, 'classifier', inputs=('dense/norm',),
+    weights=make.integers(0, 1, 4, 40000),
+  )
+  files.write(tmp_path / 'large', large)
+  size = (tmp_path / 'large' / files.WEIGHTS).stat().st_size
+  assert 180000 < size <= 1.02 * specs.information_bits(large) / 8 + 2000
+
+
+def test_what_is_written_can_be_read_by_a_person(folder):
+  rows = (folder / files.MODEL).read_text().splitlines()
+  assert '   "words": [5, 4, 5, 4, 5, 4, 5, 4, 5, 4],' in rows
+  model = json.loads('\n'.join(rows))
+  assert (model['format'], model['version']) == ('bnn_jax', 1)
+
+
+def test_an_earlier_export_is_replaced(folder):
+  (folder / 'c').mkdir()
+  files.write(folder, networks.network(1))
+  assert {path.name for path in folder.iterdir()} == {
+    files.MODEL, files.WEIGHTS
+  }
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def test_what_fails_leaves_the_earlier_export(folder, monkeypatch):
+  before = (folder / files.MODEL).read_bytes()
+
+  def full(*unused, **also_unused):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(np, 'savez', full)
+  with pytest.raises(errors.UserError, match='export could not be written .No'):
+    files.write(folder, networks.network(1))
+  assert (folder / files.MODEL).read_bytes() == before
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def test_layers_that_do_not_fit_are_not_written(tmp_path):
+  model = networks.changed(networks.network(), 'short', channels=13)
+  with pytest.raises(errors.UserError, match='layer point/add, field inputs'):
+    files.write(tmp_path / 'export', model)
+  assert not (tmp_path / 'export').exists()
+
+
+def edit(folder, change) -> None:
+  model = json.loads((folder / files.MODEL).read_text())
+  change(model)
+  (folder / files.MODEL).write_text(json.dumps(model))
+
+
+def layer(model, name):
+  return next(row for row in model['layers'] if row['name'] == name)
+
+
+def put(*path_and_value):
+  """A change of one field of a layer; None removes it."""
+  name, *path, last, value = path_and_value
+
+  def change(model):
+    row = layer(model, name) if name else model
+    for key in path:
+      row = row[key]
+    if value is None:
+      del row[last]
+    else:
+      row[last] = value
+  return change
+
+
+ALTERED = [
+  (put('', 'format', 'onnx'), 'format'),
+  (put('', 'version', 2), 'version'),
+  (put('', 'version', None), 'version'),
+  (put('', 'layers', None), 'layers'),
+  (put('', 'layers', 3), 'layers'),
+  (put('', 'input', None), 'input'),
+  (put('', 'input', 'frames', 12), 'shape'),
+  (put('', 'input', 'frames', 10**12), 'input'),
+  (put('', 'input', 'bits', '8'), 'input'),
+  (put('', 'weights', None), ''),
+  (put('', 'weights', 'bytes', 5), 'weights.bytes'),
+  (put('', 'weights', 'sha256', 'x'), 'weights.sha256'),
+  (put('stem', 'kind', 'convolution'), 'kind'),
+  (put('stem', 'kernel', None), 'kernel'),
+  (put('stem', 'padding', [[1, 2, 3]]), 'padding'),
+  (put('stem', 'padding', [[2, 4]]), 'shape'),
+  (put('stem', 'padding', [[10**7, 3]]), 'exceed'),
+  (put('stem', 'words', [9, 9, 9, 9, 9]), 'words'),
+  (put('stem', 'accumulator', 'simd', 6), 'words'),
+  (put('stem', 'accumulator', 'overflow_mode', 'clip'), 'accumulator'),
+  (put('stem', 'accumulator', 'unit', 'xnor'), 'accumulator'),
+  (put('stem', 'groups', 3), 'groups'),
+  (put('stem', 'shape', [6, 9]), 'shape'),
+  (put('stem', 'tensors', 'weights', None), 'tensors.weights'),
+  (put('stem', 'tensors', 'weights', 'offset', 145), 'offset'),
+  (put('stem', 'tensors', 'weights', 'bits', 2), 'weights'),
+  (put('stem', 'tensors', 'weights', 'shape', [8, 5, 8]), 'groups'),
+  (put('stem', 'strides', [-2]), 'kernel'),
+  (put('short', 'strides', [0]), 'strides'),
+  (put('stem', 'accumulator', 'bits', 10**30), 'accumulator'),
+  (put('wide/norm', 'stream', 'bits', 10**30), 'stream'),
+  (put('wide/norm', 'inputs', ['wide/act']), 'inputs'),
+  (put('wide/norm', 'tensors', 'shift', 'bits', 5), 'shift'),
+  (put('wide/act', 'tensors', 'g', 'count', 9), 'count'),
+  (put('classifier', 'name', 'q'), 'name'),
+]
+
+
+@pytest.mark.parametrize('change, field', ALTERED)
+def test_altered_description(folder, change, field):
+  edit(folder, change)
+  with pytest.raises(errors.UserError) as caught:
+    files.read(folder)
+  message = str(caught.value)
+  assert files.MODEL in message and 'export the' in message or (
+    'name the folder of an export' in message
+  )
+  assert field in message
+  with pytest.raises(errors.UserError, match='model.json: .*; export the'):
+    engines.ENGINES['golden'].logits(folder, networks.clips(1))
+
+
+@pytest.mark.parametrize('name', [files.MODEL, files.WEIGHTS])
+@pytest.mark.parametrize('how', ['missing', 'empty', 'cut', 'zeros', 'bit'])
+def test_damaged_file(folder, name, how):
+  path = folder / name
+  content = path.read_bytes()
+  flipped = bytearray(content)
+  flipped[len(content) // 2] ^= 16
+  damaged = {
+    'empty': b'', 'cut': content[:-100], 'zeros': bytes(len(content)),
+    'bit': bytes(flipped),
+  }
+  path.unlink()
+  if how != 'missing':
+    path.write_bytes(damaged[how])
+  for engine in engines.ENGINES.values():
+    with pytest.raises(errors.UserError, match=str(folder)):
+      engine.logits(folder, networks.clips(1))
+
+
+def test_weights_of_another_network(folder, tmp_path):
+  files.write(tmp_path / 'other', networks.network(1))
+  shutil.copy(tmp_path / 'other' / files.WEIGHTS, folder / files.WEIGHTS)
+  for engine in engines.ENGINES.values():
+    with pytest.raises(errors.UserError, match='sha256'):
+      engine.logits(folder, networks.clips(1))
+
+
+def test_a_list_in_the_place_of_the_description(folder):
+  for text in ('[]', '3', '"x"', '{}', '[' * 100000):
+    (folder / files.MODEL).write_text(text)
+    for engine in engines.ENGINES.values():
+      with pytest.raises(errors.UserError, match='model.json'):
+        engine.logits(folder, networks.clips(1))
