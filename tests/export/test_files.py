@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -87,6 +89,22 @@ def test_what_fails_leaves_the_earlier_export(folder, monkeypatch):
 
   monkeypatch.setattr(np, 'savez', full)
   with pytest.raises(errors.UserError, match='export could not be written .No'):
+    files.write(folder, networks.network(1))
+  assert (folder / files.MODEL).read_bytes() == before
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def test_an_export_that_cannot_be_put_in_place(folder, monkeypatch):
+  before = (folder / files.MODEL).read_bytes()
+  rename = pathlib.Path.rename
+
+  def refuse(path, target):
+    if path.name == f'.export.{os.getpid()}':
+      raise OSError(13, 'Permission denied')
+    return rename(path, target)
+
+  monkeypatch.setattr(pathlib.Path, 'rename', refuse)
+  with pytest.raises(errors.UserError, match='Permission denied'):
     files.write(folder, networks.network(1))
   assert (folder / files.MODEL).read_bytes() == before
   assert [path.name for path in folder.parent.iterdir()] == ['export']
