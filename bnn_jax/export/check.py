@@ -269,7 +269,8 @@ def _slice_shape(layer: specs.Slice, x: Value) -> tuple[int, ...]:
   _need(layer, x, 'stream')
   stop = layer.start + layer.channels
   if layer.start < 0 or layer.channels < 1 or stop > x.shape[-1]:
-    _fail(layer, 'start', f'{layer.start} to {stop} are no channels of {x.shape}')
+    problem = f'{layer.start} to {stop} are no channels of {x.shape}'
+    _fail(layer, 'start', problem)
   return (*x.shape[:-1], layer.channels)
 
 
