@@ -73,7 +73,8 @@ BNN_INLINE void rsign(const Stream *r, const Level *theta, int32_t frames,
   uint8_t *const flags = memory.flags;
   for (int32_t t = 0; t < frames; ++t) {
     for (int32_t c = 0; c < channels; ++c) {
-      flags[c] = r[c] >= theta[c];
+      const Level above = (Level)(r[c] - theta[c]);
+      flags[c] = (uint8_t)(1 + (above >> (8 * sizeof above - 1)));
     }
     pack(flags, channels, bits);
     r += channels;
@@ -83,26 +84,32 @@ BNN_INLINE void rsign(const Stream *r, const Level *theta, int32_t frames,
 
 BNN_INLINE void add(const Stream *r, const Stream *y, int32_t bits,
                     int32_t count, Stream *sum) {
-  const int32_t low = -((int32_t)1 << (bits - 1));
+  const Step low = (Step)-((int32_t)1 << (bits - 1));
+  const Step high = (Step)(-low - 1);
   BNN_INDEPENDENT
   for (int32_t i = 0; i < count; ++i) {
-    sum[i] = (Stream)clip(r[i] + y[i], low, -low - 1);
+    const Step v = (Step)(r[i] + y[i]);
+    const Step raised = v < low ? low : v;
+    sum[i] = (Stream)(raised > high ? high : raised);
   }
 }
 
-/* sat(f(y - g) + h); slopes are 2^(7 - k), so f(z) = floor(z * slope / 2^7)
- * where z < 0.
+/* sat(f(y - g) + h). Slopes are 2^(7 - k), so that floor(z * slope / 2^7) is
+ * below z where z > 0, and above it where z < 0.
  */
 BNN_INLINE void shift_prelu(const Stream *y, const Step *slopes,
                             const Stream *g, const Stream *h, int32_t bits,
                             int32_t frames, int32_t channels, Stream *r) {
-  const int32_t low = -((int32_t)1 << (bits - 1));
+  const Step low = (Step)-((int32_t)1 << (bits - 1));
+  const Step high = (Step)(-low - 1);
   for (int32_t t = 0; t < frames; ++t) {
     BNN_INDEPENDENT
     for (int32_t c = 0; c < channels; ++c) {
       const Step z = (Step)(y[c] - g[c]);
-      const Step f = (Step)((Step)(z * (z < 0 ? slopes[c] : 128)) >> 7);
-      r[c] = (Stream)clip(f + h[c], low, -low - 1);
+      const Step leak = (Step)((Step)(z * slopes[c]) >> 7);
+      const Step v = (Step)((z > leak ? z : leak) + h[c]);
+      const Step raised = v < low ? low : v;
+      r[c] = (Stream)(raised > high ? high : raised);
     }
     y += channels;
     r += channels;

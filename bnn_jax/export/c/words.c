@@ -38,11 +38,6 @@ typedef struct {
   int32_t step, offset;  /* The result is step * register - offset. */
 } Conv;
 
-BNN_INLINE int32_t clip(int32_t v, int32_t low, int32_t high) {
-  v = v < low ? low : v;
-  return v > high ? high : v;
-}
-
 /* The lowest bits of v in two's complement. */
 BNN_INLINE int32_t wrap(int32_t v, int32_t bits) {
   const uint32_t half = (uint32_t)1 << (bits - 1);
