@@ -51,6 +51,12 @@ RULES = {
         'bnn_jax/data/', project=('bnn_jax.data', 'bnn_jax.errors')),
     'features know no model': Rule(
         'bnn_jax/features.py', project=('bnn_jax.errors',)),
+    'the front end in integers knows no model': Rule(
+        'bnn_jax/frontend/', but=('bnn_jax/frontend/fixed_point.py',),
+        project=('bnn_jax.frontend', 'bnn_jax.features', 'bnn_jax.errors')),
+    'a microcontroller could run it': Rule(
+        'bnn_jax/frontend/fixed_point.py', project=('bnn_jax.errors',),
+        packages=('numpy',)),
     'training joins the layers': Rule(
         'bnn_jax/training/',
         project=('bnn_jax.training', 'bnn_jax.models', 'bnn_jax.nn',
@@ -90,6 +96,10 @@ VIOLATIONS = [
      'from absl import logging, app'),
     ('nn is the lowest layer', 'bnn_jax/nn/layers.py',
      'from bnn_jax.models import kws'),
+    ('the front end in integers knows no model', 'bnn_jax/frontend/tables.py',
+     'from bnn_jax.nn import integer'),
+    ('a microcontroller could run it', 'bnn_jax/frontend/fixed_point.py',
+     'import jax'),
     ('nn is the lowest layer', 'bnn_jax/nn/layers.py',
      'from .. import features'),
     ('models know nn', 'bnn_jax/models/kws.py',

@@ -235,11 +235,12 @@ def test_quantization_refuses(values):
     features.Quantization(*values)
 
 
-def test_thermometer_levels_of_even_values():
-  q = np.arange(256, dtype=np.uint8).reshape(1, 256, 1)
+def test_thermometer_levels_are_even_steps_of_loudness():
+  # The 20 % quantile is 40 and the 99.5 % quantile 199, of 0, 1, ..., 200.
+  q = np.arange(201, dtype=np.uint8).reshape(1, 201, 1)
   levels = features.thermometer_levels(q, 3)
   assert levels.dtype == np.int32
-  assert levels.tolist() == [[64, 128, 192]]
+  assert levels.tolist() == [[80, 120, 159]]
 
 
 def test_thermometer_levels_of_degenerate_bins():
@@ -247,7 +248,7 @@ def test_thermometer_levels_of_degenerate_bins():
   q[..., 1] = 255
   q[..., 2] = 100
   assert features.thermometer_levels(q, 3).tolist() == [
-    [1, 2, 3], [253, 254, 255], [101, 102, 103]
+    [1, 2, 3], [253, 254, 255], [100, 101, 102]
   ]
 
 
@@ -267,11 +268,12 @@ def test_thermometer_levels_ascend_strictly(seed, levels, spread):
   assert rows.max() <= 15
 
 
-def test_thermometer_levels_balance_a_smooth_bin():
-  q = np.random.default_rng(0).integers(0, 256, (10, 1000, 1), np.uint8)
-  levels = features.thermometer_levels(q, 7)
-  active = (q >= levels[0]).mean(axis=(0, 1))
-  np.testing.assert_allclose(active, 1 - np.arange(1, 8) / 8, atol=0.005)
+def test_thermometer_levels_leave_out_the_noise_floor():
+  q = np.full((1, 1000, 1), 30, np.uint8)
+  q[0, 700:, 0] = np.linspace(30, 230, 300)
+  levels = features.thermometer_levels(q, 4)[0]
+  assert levels[0] > 60
+  np.testing.assert_allclose(np.diff(levels), np.diff(levels)[0], atol=1)
 
 
 @pytest.mark.parametrize(

@@ -322,9 +322,9 @@ def test_exported_network_is_verified(command, workdir):
   assert lines[:4] == [
     f'{workdir}/export: step {STEPS}, 5 clips',
     # 5 clips of 12 classes.
-    'training graph vs integer: mismatches: 0 of 60',
+    'training graph vs JAX integer: mismatches: 0 of 60',
     'training graph vs golden: mismatches: 0 of 60',
-    'integer vs golden: mismatches: 0 of 60',
+    'JAX integer vs golden: mismatches: 0 of 60',
   ]
   assert all(': mismatches: 0 of ' in line for line in lines[4:7])
   assert len({line.rpartition(' ')[2] for line in lines[7:]}) == 1
@@ -353,7 +353,7 @@ def test_a_mismatch_is_an_error(command, workdir):
   assert lines[0] == f'{path}: step 24, 2 clips'
   assert ': mismatches: 0 of' not in lines[1]
   assert lines[2].startswith('  first: clip testing[0], layer stem, index [')
-  assert lines[5] == 'integer vs golden: mismatches: 0 of 24'
+  assert lines[5] == 'JAX integer vs golden: mismatches: 0 of 24'
 
 
 def test_verification_needs_an_export(command, workdir):

@@ -172,6 +172,8 @@ def _value(layer: specs.Layer, inputs: Sequence[Value]) -> Value:
       return Value(x.shape, 'bits')
     case specs.Shortcut():
       return Value(_shortcut_shape(layer, x), 'stream', x.stream)
+    case specs.Slice():
+      return Value(_slice_shape(layer, x), 'stream', x.stream)
     case specs.Add():
       for y in inputs:
         _need(layer, y, 'stream', layer.stream)
@@ -261,6 +263,15 @@ def _shortcut_shape(layer: specs.Shortcut, x: Value) -> tuple[int, ...]:
     _fail(layer, 'channels', f'{layer.channels} are less than {channels}')
   sizes = zip(spatial, layer.strides, strict=True)
   return (*(-(-size // stride) for size, stride in sizes), layer.channels)
+
+
+def _slice_shape(layer: specs.Slice, x: Value) -> tuple[int, ...]:
+  _need(layer, x, 'stream')
+  stop = layer.start + layer.channels
+  if layer.start < 0 or layer.channels < 1 or stop > x.shape[-1]:
+    problem = f'{layer.start} to {stop} are no channels of {x.shape}'
+    _fail(layer, 'start', problem)
+  return (*x.shape[:-1], layer.channels)
 
 
 def _logits(layer: specs.Classifier, x: Value) -> Value:

@@ -55,6 +55,6 @@ def _golden(folder: pathlib.Path) -> dict:
 
 
 ENGINES = {
-  'integer': Engine(_integer_logits, _integer_intermediates),
+  'JAX integer': Engine(_integer_logits, _integer_intermediates),
   'golden': Engine(_golden_logits, _golden_intermediates),
 }

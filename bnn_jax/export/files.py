@@ -53,13 +53,15 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
       folder.rename(old)
     new.rename(folder)
   except OSError as error:
+    if old.exists() and not folder.exists():
+      old.rename(folder)
     raise errors.UserError(
       f'{folder} could not be written ({error.strerror}); free some space or '
       'make the folder around it writable.'
     ) from error
   finally:
     shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+  shutil.rmtree(old, ignore_errors=True)
 
 
 def _text(document: dict[str, Any]) -> str:

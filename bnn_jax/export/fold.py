@@ -50,7 +50,7 @@ def _channels(layer: specs.Layer, before: int) -> int:
       return layer.thresholds.size
     case specs.Conv() | specs.Classifier():
       return len(layer.weights)
-    case specs.Shortcut():
+    case specs.Shortcut() | specs.Slice():
       return layer.channels
   return before
 

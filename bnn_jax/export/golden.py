@@ -220,6 +220,14 @@ def shortcut(layer, source, r):
   return np.pad(r, [(0, 0)] * (r.ndim - 1) + [(0, missing)])
 
 
+def slice_channels(layer, source, x):
+  """Channels start to start + channels - 1."""
+  del source
+  start, stop = layer['start'], layer['start'] + layer['channels']
+  _require(0 <= start < stop <= x.shape[-1], layer, 'start')
+  return x[..., start:stop]
+
+
 def add(layer, source, r, y):
   """sat_R(r + y)."""
   del source
@@ -378,6 +386,7 @@ KINDS: dict[str, Callable[..., np.ndarray]] = {
   'shift_batch_norm': shift_batch_norm,
   'threshold': threshold,
   'shortcut': shortcut,
+  'slice': slice_channels,
   'add': add,
   'shift_prelu': shift_prelu,
   'rsign': rsign,

@@ -92,6 +92,8 @@ def _apply(
       picked = x[:, *(slice(None, None, step) for step in layer.strides)]
       missing = layer.channels - x.shape[-1]
       return jnp.pad(picked, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
+    case specs.Slice():
+      return x[..., layer.start : layer.start + layer.channels]
     case specs.Add():
       return _saturate(x + others[0], layer.stream.bits)
     case specs.ShiftPReLU():

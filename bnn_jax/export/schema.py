@@ -25,7 +25,8 @@ _KINDS: dict[str, Any] = {
   layer.KIND: layer
   for layer in (
     specs.Thermometer, specs.Conv, specs.ShiftBatchNorm, specs.Threshold,
-    specs.Shortcut, specs.Add, specs.ShiftPReLU, specs.RSign, specs.Classifier,
+    specs.Shortcut, specs.Slice, specs.Add, specs.ShiftPReLU, specs.RSign,
+    specs.Classifier,
   )
 }
 
@@ -273,6 +274,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
   'dilation': _integers,
   'groups': _integer,
   'channels': _integer,
+  'start': _integer,
   'register_bits': _integer,
   'stream': _fields(specs.Stream, bits=_integer, fraction_bits=_integer),
   'accumulator': _fields(

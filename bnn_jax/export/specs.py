@@ -236,6 +236,28 @@ class Shortcut:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Slice:
+  """Some of the channels of a stream, side by side.
+
+  Attributes:
+    name: of its output.
+    inputs: (stream,).
+    start: the first of them.
+    channels: how many.
+  """
+
+  KIND: ClassVar[str] = 'slice'
+  name: str
+  inputs: tuple[str, ...]
+  start: int
+  channels: int
+
+  def widths(self) -> dict[str, Width]:
+    """Storage of each array."""
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Add:
   """sat_R(r + y).
 
@@ -335,8 +357,8 @@ class Classifier:
 
 
 Layer = (
-  Thermometer | Conv | ShiftBatchNorm | Threshold | Shortcut | Add | ShiftPReLU
-  | RSign | Classifier
+  Thermometer | Conv | ShiftBatchNorm | Threshold | Shortcut | Slice | Add
+  | ShiftPReLU | RSign | Classifier
 )
 
 

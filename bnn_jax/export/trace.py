@@ -222,6 +222,13 @@ def _shortcut(call: Call, values: dict[str, Any]) -> specs.Layer:
   return specs.Shortcut(call.name, call.inputs, strides, call.layer.channels)
 
 
+def _slice(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  return specs.Slice(
+    call.name, call.inputs, call.layer.start, call.layer.channels
+  )
+
+
 def _add(call: Call, values: dict[str, Any]) -> specs.Layer:
   del values
   return specs.Add(call.name, call.inputs, _stream(call.layer.stream))
@@ -256,5 +263,6 @@ LEAVES: dict[type[nn.Module], Callable[[Call, dict[str, Any]], specs.Layer]] = {
   layers.ShiftPReLU: _prelu,
   layers.BinaryClassifier: _classifier,
   stream_layers.Shortcut: _shortcut,
+  stream_layers.Slice: _slice,
   stream_layers.Add: _add,
 }

@@ -6,6 +6,10 @@ narrow integers, to which each block adds one normalized convolution:
 
   bits = sign(r);  a = conv(bits);  r = activation(saturate(r + norm(a)))
 
+A convolution may be cut into parts along its input channels. Each part has its
+own narrow sums, normalization and addition to the stream: the same products,
+but operands of an output, and so its overflow, are fewer by their number.
+
 Shape letters: B batch, T frames, F mel bins, C channels, N classes.
 """
 
@@ -37,6 +41,7 @@ class Stage:
     stride: of the first block.
     dilation: of all its convolutions.
     groups: channel groups of its convolutions.
+    parts: of each convolution, see the module's head.
   """
 
   channels: int
@@ -45,6 +50,7 @@ class Stage:
   stride: int = 1
   dilation: int = 1
   groups: int = 1
+  parts: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +61,15 @@ class Stem:
     channels: C of the stream.
     kernel: taps.
     stride: step between its outputs.
-    groups: slices of the mel axis that are convolved apart, which keeps the
-      operands of an output, and so its overflow, few.
+    groups: slices of the mel axis, each for its share of the channels.
+    parts: slices of the mel axis, each for all channels.
   """
 
   channels: int
   kernel: int = 3
   stride: int = 2
   groups: int = 1
+  parts: int = 1
 
 
 class Block(nn.Module):
@@ -106,15 +113,18 @@ class Block(nn.Module):
       self.stride, self.stage.channels, name='shortcut'
     )(stream)
     layers_behind = _Tail(
-      self.norm, self.activation, self.sign, self.add, name='tail'
+      self.stage.parts, self.norm, self.activation, self.sign, self.add,
+      name='tail',
     )
 
     def tail(a):
       return layers_behind(a, shortcut, train=train, **schedule)
 
+    parts = self.stage.parts
     a = self.conv(
-      self.stage.channels, (self.stage.kernel,), strides=self.stride,
-      dilation=self.stage.dilation, groups=self.stage.groups, name='conv',
+      self.stage.channels * parts, (self.stage.kernel,), strides=self.stride,
+      dilation=self.stage.dilation, groups=self.stage.groups * parts,
+      name='conv',
     )(
       bits,
       following=(lambda a: tail(a)[1]) if self.sign else None,
@@ -126,6 +136,7 @@ class Block(nn.Module):
 class _Tail(nn.Module):
   """From a convolution's result to the stream and its bits."""
 
+  parts: int
   norm: Constructor
   activation: Constructor
   sign: Constructor | None
@@ -135,14 +146,30 @@ class _Tail(nn.Module):
   def __call__(self, a, shortcut, *, train, progress, frozen):
     a = stream_layers.Materialize()(a)
     y = self.norm(name='norm')(a, train=train, frozen=frozen)
-    if shortcut is not None:
-      y = self.add(name='add')(shortcut, stream_layers.Materialize()(y))
-    stream = self.activation(name='activation')(y, train=train)
+    if shortcut is not None or self.parts > 1:
+      y = stream_layers.Materialize()(y)
+    total = self._sum(y, shortcut)
+    stream = self.activation(name='activation')(total, train=train)
     stream = stream_layers.Materialize()(stream)
     if self.sign is None:
       return stream, None
     bits = self.sign(name='sign')(stream, train=train, progress=progress)
     return stream, stream_layers.Materialize()(bits)
+
+  def _sum(self, y, total):
+    """Adds the parts of `y` to `total`, which may be None, one by one."""
+    channels = y.shape[-1] // self.parts
+    for i in range(self.parts):
+      part = y
+      if self.parts > 1:
+        part = stream_layers.Slice(
+          i * channels, channels, name=f'part{i}'
+        )(y)
+      if total is None:
+        total = part
+      else:
+        total = self.add(name=f'add{i}')(total, part)
+    return total
 
 
 class SpeechResNet(nn.Module):
@@ -192,15 +219,17 @@ class SpeechResNet(nn.Module):
     """
     schedule = {'progress': progress, 'frozen': frozen}
     layers_behind = _Tail(
-      self.norm, self.activation, self.sign, self.add, name='stem_tail'
+      self.stem.parts, self.norm, self.activation, self.sign, self.add,
+      name='stem_tail',
     )
 
     def tail(a):
       return layers_behind(a, None, train=train, **schedule)
 
+    parts = self.stem.parts
     a = self.conv(
-      self.stem.channels, (self.stem.kernel,), strides=self.stem.stride,
-      groups=self.stem.groups, name='stem',
+      self.stem.channels * parts, (self.stem.kernel,),
+      strides=self.stem.stride, groups=self.stem.groups * parts, name='stem',
     )(
       self.encode(name='encode')(q),
       following=lambda a: tail(a)[1],
@@ -229,16 +258,16 @@ def _unrolled(stages: tuple[Stage, ...]) -> list[tuple[Stage, int]]:
 # Stem and stages by size.
 SIZES: dict[str, tuple[Stem, tuple[Stage, ...]]] = {
   'S': (
-    Stem(64, kernel=5, stride=4, groups=2),
-    (Stage(64, 3), Stage(96, 2, stride=2)),
+    Stem(48, kernel=3, stride=4, parts=4),
+    (Stage(48, 2, kernel=5), Stage(64, 2, stride=2)),
   ),
   'M': (
-    Stem(96, kernel=5, stride=4, groups=2),
-    (Stage(96, 4), Stage(144, 3, stride=2)),
+    Stem(96, kernel=3, stride=4, parts=4),
+    (Stage(96, 2, kernel=5), Stage(128, 2, stride=2)),
   ),
   'L': (
-    Stem(192, kernel=5, stride=4, groups=2),
-    (Stage(192, 4), Stage(256, 3, stride=2)),
+    Stem(192, kernel=3, stride=4, parts=4),
+    (Stage(192, 2, kernel=5), Stage(256, 3, stride=2)),
   ),
 }
 

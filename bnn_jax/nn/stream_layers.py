@@ -40,6 +40,23 @@ class Shortcut(nn.Module):
     return jnp.pad(picked, [(0, 0)] * (axes + 1) + [(0, missing)])
 
 
+class Slice(nn.Module):
+  """Some of the channels, side by side.
+
+  Attributes:
+    start: the first of them.
+    channels: how many.
+  """
+
+  start: int
+  channels: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """From `[..., C]` to `[..., channels]`."""
+    return x[..., self.start : self.start + self.channels]
+
+
 class Add(nn.Module):
   """Saturating sum of two streams, with the gradient of a plain sum.
 

@@ -91,12 +91,15 @@ def network(
     specs.Add('point/add', ('short', 'point/norm'), STREAM),
     make.sign('point/sign', 'point/add', 12),
     make.conv(
-      'dense', 'point/sign', 12, 12, (), (), preload=make.preload(12)
+      'dense', 'point/sign', 12, 24, (), (), preload=make.preload(24)
     ),
-    make.norm('dense/norm', 'dense', 12),
-    specs.Add('dense/add', ('point/add', 'dense/norm'), STREAM),
+    make.norm('dense/norm', 'dense', 24),
+    specs.Slice('dense/part0', ('dense/norm',), 0, 12),
+    specs.Add('dense/add0', ('point/add', 'dense/part0'), STREAM),
+    specs.Slice('dense/part1', ('dense/norm',), 12, 12),
+    specs.Add('dense/add1', ('dense/add0', 'dense/part1'), STREAM),
     specs.Classifier(
-      'classifier', ('dense/add',), STREAM,
+      'classifier', ('dense/add1',), STREAM,
       make.integers(0, 1, CLASSES, 12), make.integers(-99, 99, CLASSES),
     ),
   )

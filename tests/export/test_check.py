@@ -17,7 +17,8 @@ def test_shapes():
   assert shapes['encode'] == (11, 18)
   assert shapes['stem'] == shapes['first'] == (6, 8)
   assert shapes['depth/add'] == (6, 8)
-  assert shapes['short'] == shapes['point'] == shapes['dense'] == (3, 12)
+  assert shapes['short'] == shapes['point'] == shapes['dense/part1'] == (3, 12)
+  assert shapes['dense'] == (3, 24)
   assert shapes['classifier'] == (4,)
 
 

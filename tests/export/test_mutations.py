@@ -170,7 +170,7 @@ INTEGERS = [
   ('stem', 'weights', flipped, 1),
   ('wide', 'weights', flipped, 1),
   ('depth', 'weights', flipped, 1),
-  ('dense', 'weights', flipped, 1),
+  ('dense', 'weights', flipped, 13),
   ('classifier', 'weights', flipped, 1),
   ('encode', 'thresholds', raised, 1),
   ('first', 'thresholds', raised, 1),

@@ -18,6 +18,7 @@ from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import stream_layers
+from tests import tiny
 
 STREAM = integer.StreamFormat(6, 2)
 SHAPE = {'frames': 9, 'bins': 4}
@@ -161,3 +162,17 @@ def test_what_no_layer_computes_is_refused(between, words):
     return
   with pytest.raises(errors.UserError, match=words):
     traced(model, variables)
+
+
+def test_the_float_twin_is_refused():
+  model = tiny.network(variant='float')
+  q = jnp.zeros((1, *tiny.SHAPE.values()), jnp.uint8)
+  shapes = jax.eval_shape(
+    lambda: model.init(jax.random.key(0), q, train=False)
+  )
+  variables = jax.tree.map(lambda v: np.zeros(v.shape, v.dtype), shapes)
+  with pytest.raises(
+    errors.UserError,
+    match='encode is Scale, which has no integer form; .*variant=overflow',
+  ):
+    trace.trace(model, variables, input_bits=8, **tiny.SHAPE)

@@ -1,11 +1,16 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.models import profile
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import integer
+from bnn_jax.nn import stream_layers
 from tests import tiny
 
 
@@ -53,6 +58,41 @@ def test_accumulators_are_chosen_by_path(state):
   assert np.array_equal(wide, logits((('^nowhere$', narrow),)))
   for path in ('^stem$', '^block0/conv$', '^block1/conv$'):
     assert not np.array_equal(wide, logits(((path, narrow),)))
+
+
+def test_parts_are_added_to_the_stream_one_after_the_other():
+  def layer(*, name):
+    del name
+    return lambda value, **kwargs: value
+
+  stream = integer.StreamFormat(8, 4)
+  tail = speech_resnet._Tail(
+    2, norm=layer, activation=layer, sign=None,
+    add=functools.partial(stream_layers.Add, stream=stream),
+  )
+  a = jnp.asarray([[[100.0, 1.0, -60.0, 2.0]]])
+  found, bits = tail.apply(
+    {}, a, jnp.asarray([[[90.0, -5.0]]]), train=False, progress=1.0,
+    frozen=False,
+  )
+  # 90 + 100 is held at 127 before 60 is taken off.
+  assert found.tolist() == [[[67, -2]]]
+  assert bits is None
+
+
+def test_parts_shorten_the_sums_and_keep_the_products():
+  def rows(parts):
+    model = tiny.network().clone(
+      stem=speech_resnet.Stem(8, parts=parts),
+      stages=(speech_resnet.Stage(8, 1, parts=parts),),
+    )
+    return profile.profile(model, frames=10, bins=8)['layers']
+
+  for whole, cut in zip(rows(1), rows(2), strict=True):
+    if whole['kind'] == 'BinaryConv':
+      assert cut['operands'] * 2 == whole['operands']
+    assert cut['macs'] == whole['macs']
+  assert [row['kind'] for row in rows(2)].count('BinaryConv') == 2
 
 
 def test_clips_do_not_see_each_other(state):
