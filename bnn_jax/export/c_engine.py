@@ -54,8 +54,17 @@ def logits(folder: pathlib.Path, q: np.ndarray) -> np.ndarray:
     UserError: the export cannot be read, or its C code not be compiled.
   """
   model = files.read(folder)
-  with _library(print_c.sources(model)) as library:
+  with _library(_sources(folder, model)) as library:
     return _run(library, model, q)
+
+
+def _sources(folder: pathlib.Path, model: specs.Model) -> dict[str, str]:
+  """Those that were exported; printed anew where there are none."""
+  path = folder / print_c.FOLDER
+  names = (print_c.HEADER, print_c.SOURCE)
+  if not all((path / name).exists() for name in names):
+    return print_c.sources(model)
+  return {name: (path / name).read_text() for name in names}
 
 
 def intermediates(

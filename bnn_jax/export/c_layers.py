@@ -290,6 +290,14 @@ class Printer:
       self._place(layer.name),
     )
 
+  def _slice(self, name, layer):
+    del name
+    frames, channels = self.values[layer.inputs[0]].shape
+    return [], self._call(
+      'slice_channels', self._place(layer.inputs[0]), layer.start, frames,
+      channels, layer.channels, self._place(layer.name),
+    )
+
   def _add(self, name, layer):
     del name
     return [], self._call(

@@ -56,7 +56,8 @@ def allocate(
     name: i for i, layer in enumerate(model.layers) for name in layer.inputs
   }
   offsets: dict[str, int] = {}
-  sizes = dict.fromkeys(REGIONS, 0)
+  # No array of C is empty.
+  sizes = dict.fromkeys(REGIONS, 1)
   for i, layer in enumerate(model.layers[:-1]):
     value = values[layer.name]
     live = [

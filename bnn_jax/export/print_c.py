@@ -15,6 +15,8 @@ from bnn_jax.export import c_text
 from bnn_jax.export import check
 from bnn_jax.export import specs
 
+# Of an export, where its sources are.
+FOLDER = 'c'
 HEADER, SOURCE = 'bnn_model.h', 'bnn_model.c'
 _FIXED = pathlib.Path(__file__).parent / 'c'
 _PIECES = ('words.c', 'targets.c', 'lanes.c', 'stream.c')
@@ -117,12 +119,10 @@ def sources(model: specs.Model, *, keep: bool = False) -> dict[str, str]:
   values = check.check(model)
   _refuse_planes(model, values)
   kinds = c_layers.types(model, values)
-  memory = c_memory.allocate(model, values, keep)
-  sizes = c_layers.scratch(model, values) | {
-    region: max(1, count) for region, count in memory.sizes.items()
-  }
+  places = c_memory.allocate(model, values, keep)
+  sizes = c_layers.scratch(model, values) | places.sizes
   printed = [
-    c_layers.Printer(values, kinds, memory.offsets).layer(i, layer)
+    c_layers.Printer(values, kinds, places.offsets).layer(i, layer)
     for i, layer in enumerate(model.layers)
   ]
   fixed = [(_FIXED / name).read_text() for name in _PIECES]
@@ -132,7 +132,7 @@ def sources(model: specs.Model, *, keep: bool = False) -> dict[str, str]:
     ),
     *fixed,
     *(one.text for one in printed),
-    _tail(model, values, memory, keep, [one.call for one in printed]),
+    _tail(model, values, places, keep, [one.call for one in printed]),
   ]
   header = _HEADER_TEXT.format(
     frames=model.input.frames,
@@ -140,7 +140,7 @@ def sources(model: specs.Model, *, keep: bool = False) -> dict[str, str]:
     input_bits=model.input.bits,
     sample_rate=model.front_end.get('sample_rate', 0),
     classes=len(model.class_names),
-    memory=memory_bytes(sizes, kinds),
+    memory=_bytes(sizes, kinds),
     arrays=_ARRAYS.format(layers=len(model.layers)) if keep else '',
   )
   return {HEADER: header, SOURCE: '\n'.join(pieces)}
@@ -176,7 +176,20 @@ def write(path: pathlib.Path, text: str) -> None:
   os.replace(temporary, path)
 
 
-def memory_bytes(sizes: Mapping[str, int], kinds: c_layers.Types) -> int:
+def memory(model: specs.Model) -> int:
+  """Bytes of static memory, `BNN_MEMORY`.
+
+  Args:
+    model: the network.
+  """
+  values = check.check(model)
+  sizes = c_memory.allocate(model, values, keep=False).sizes
+  return _bytes(
+    c_layers.scratch(model, values) | sizes, c_layers.types(model, values)
+  )
+
+
+def _bytes(sizes: Mapping[str, int], kinds: c_layers.Types) -> int:
   """Size of the struct `memory`, rounded up to what alignment may ask for."""
   units = 8 * sizes['units'] + 4 * sizes['channels']
   sums = 2 * c_layers.bytes_of(kinds.sum) * sizes['outputs']
@@ -198,12 +211,12 @@ def _refuse_planes(model, values) -> None:
       )
 
 
-def _tail(model, values, memory, keep, calls) -> str:
+def _tail(model, values, places, keep, calls) -> str:
   names = [f'    {c_text.string(name)},' for name in model.class_names]
   arrays = ''
   if keep:
     rows = [
-      f'    memory.{values[layer.name].kind} + {memory.offsets[layer.name]},'
+      f'    memory.{values[layer.name].kind} + {places.offsets[layer.name]},'
       for layer in model.layers[:-1]
     ]
     head = f'const void *const bnn_arrays[{len(model.layers)}] = {{'

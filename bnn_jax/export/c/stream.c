@@ -128,6 +128,19 @@ BNN_INLINE void shortcut(const Stream *r, int32_t stride, int32_t frames,
   }
 }
 
+/* `kept` of the channels, from `start` on. */
+BNN_INLINE void slice_channels(const Stream *r, int32_t start, int32_t frames,
+                               int32_t channels, int32_t kept, Stream *y) {
+  r += start;
+  for (int32_t t = 0; t < frames; ++t) {
+    for (int32_t c = 0; c < kept; ++c) {
+      y[c] = r[c];
+    }
+    r += channels;
+    y += kept;
+  }
+}
+
 BNN_INLINE void classifier(const Stream *r, const int8_t *weights,
                            const int32_t *biases, int32_t frames,
                            int32_t channels, int32_t *logits) {
