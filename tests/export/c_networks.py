@@ -24,6 +24,8 @@ class Case:
   padding: tuple[int, int] = (1, 1)
   groups: int = 1
   preload: bool = False
+  # Weights of +1 alone, of which a silent clip has all lanes unequal.
+  ones: bool = False
 
 
 def register(
@@ -65,6 +67,8 @@ CASES = [
   Case(register(4, 'exact'), 96, preload=True),
   Case(register(4, 'exact', 9, 'popcount'), 20),
   Case(register(12, simd=8), 32, preload=True),
+  Case(register(11, 'wrap', 7), 16, ones=True),
+  Case(register(9, simd=400), 16, ones=True),
   Case(register(4, 'exact', 1), 20, (7,), groups=20),
 ]
 
@@ -122,6 +126,8 @@ def _branch(make, name, case, stream) -> list[specs.Layer]:
     dilation=(case.dilation,) * axes, groups=case.groups,
     preload=make.preload(case.outputs) if case.preload else None,
   )
+  if case.ones:
+    conv = dataclasses.replace(conv, weights=np.ones_like(conv.weights))
   limit = 2 ** (conv.register_bits - 1)
   half = 2 ** (stream.bits - 1)
   n = case.outputs
@@ -154,4 +160,6 @@ def edges(make, low: int, high: int, count: int) -> np.ndarray:
 
 def clips(count: int, seed: int = 0) -> np.ndarray:
   random = np.random.default_rng(seed)
-  return random.integers(0, 256, (count, FRAMES, BINS)).astype(np.uint8)
+  q = random.integers(0, 256, (count, FRAMES, BINS)).astype(np.uint8)
+  q[:2] = np.array([0, 255]).reshape(2, 1, 1)
+  return q

@@ -1,14 +1,11 @@
 import pathlib
-import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
-from bnn_jax import errors
 from bnn_jax.export import c_engine
-from bnn_jax.export import check
 from bnn_jax.export import files
 from bnn_jax.export import golden
 from bnn_jax.export import print_c
@@ -77,12 +74,10 @@ def test_every_target_gives_the_golden_integers(name, target, expected):
 
 
 @pytest.mark.parametrize('compiler', COMPILERS)
-def test_compilers_and_levels(compiler, expected, monkeypatch):
+def test_compilers(compiler, expected, monkeypatch):
   monkeypatch.setenv('CC', compiler)
   sources = print_c.sources(MODELS['narrow'], keep=True)
-  found = c_engine.layers(MODELS['narrow'], sources, Q, ('-O3', PLAIN))
-  assert_equal(MODELS['narrow'], found, expected['narrow'])
-  found = c_engine.layers(MODELS['narrow'], sources, Q, ('-O0', '-w'))
+  found = c_engine.layers(MODELS['narrow'], sources, Q, ('-O0', PLAIN))
   assert_equal(MODELS['narrow'], found, expected['narrow'])
 
 
@@ -105,13 +100,14 @@ def test_whole_networks(seed, tmp_path):
   assert logits.dtype == np.int32
 
 
-@pytest.mark.parametrize('target', ['plain', 'popcnt', 'avx2', 'avx512'])
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name, target', [
+  ('narrow', 'plain'), ('narrow', 'avx2'), ('wide', 'plain'),
+])
 def test_sanitizers_find_nothing(name, target, expected, tmp_path):
   print_c.write_sources(MODELS[name], tmp_path)
   program = tmp_path / 'logits'
   subprocess.run(
-    ['cc', *c_engine.STRICT, *options(target), '-fsanitize=address,undefined',
+    ['cc', *c_engine.STRICT, *options(target)[1:], '-fsanitize=address,undefined',
      '-fno-sanitize-recover=all', f'-I{tmp_path}', PROGRAM,
      tmp_path / print_c.SOURCE, '-o', program],
     check=True,
@@ -122,21 +118,3 @@ def test_sanitizers_find_nothing(name, target, expected, tmp_path):
   assert not done.stderr
   logits = np.frombuffer(done.stdout, np.int32).reshape(len(Q), -1)
   assert np.array_equal(logits, expected[name]['classifier'])
-
-
-# For each, the target that must show it, the first layer that differs, and
-# what is replaced: in all places of the C text.
-MUTATIONS = {
-  'words in the other order': (
-    'plain', 'conv0', ('units[made++]', 'units[4 - made++]')),
-  'slices of one word in another': (
-    'avx2', 'conv0', ('first += count;', 'first += count - 1;')),
-  'one lane more in a word': (
-    'plain', 'conv6', ('place < end; place += 64', 'place <= end; place += 64')
-  ),
-}
-
-
-def changed(text: str, old: str, new: str) -> str:
-  assert old in text, old
-  return text.replace(old, new)
