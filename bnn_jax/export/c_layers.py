@@ -22,7 +22,7 @@ class Types(NamedTuple):
 
   Attributes:
     sum: a register before it saturates or is cut.
-    count: unequal lanes of a word.
+    tally: unequal lanes of a word.
     result: a convolution's results, and thresholds of them.
     stream: the streams.
     level: thresholds of a stream.
@@ -32,7 +32,7 @@ class Types(NamedTuple):
   """
 
   sum: str
-  count: str
+  tally: str
   result: str
   stream: str
   level: str
@@ -77,7 +77,7 @@ def types(model: specs.Model, values: Mapping[str, check.Value]) -> Types:
   short = sums <= _SHORT
   return Types(
     sum='int16_t' if short else 'int32_t',
-    count='uint16_t' if short else 'uint32_t',
+    tally='uint16_t' if short else 'uint32_t',
     result='int16_t' if results < _SHORT else 'int32_t',
     stream='int8_t' if bits <= 8 else 'int16_t',
     level='int16_t' if bits <= 15 else 'int32_t',

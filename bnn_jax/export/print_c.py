@@ -76,7 +76,7 @@ static struct {{
   uint64_t units[{units}];
   int32_t pool[{channels}];
   Sum sums[{outputs}];
-  Count counts[{outputs}];
+  Tally counts[{outputs}];
   Result result[{result}];
   Stream stream[{stream}];
   uint8_t bits[{bits}];

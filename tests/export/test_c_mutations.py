@@ -38,7 +38,7 @@ def expected(tmp_path_factory):
 
 def unequal(sources, target: str, expected) -> list[str]:
   """Names of the layers that differ."""
-  options = (*test_print_c.options(target)[1:], '-O0', '-w')
+  options = (*test_print_c.options(target, '-O0'), '-w')
   found = c_engine.layers(MODEL, sources, Q, options)
   return [n for n in NAMES if not np.array_equal(found[n], expected[n])]
 

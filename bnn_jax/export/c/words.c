@@ -135,18 +135,18 @@ BNN_INLINE int32_t cut(const Conv *c, const uint8_t *operands, uint64_t *units) 
 BNN_INLINE const uint64_t *add_word(const Conv *c, const uint64_t *units,
                                     const uint64_t *weights, int32_t lanes,
                                     int32_t bias) {
-  Count *const counts = memory.counts;
+  Tally *const counts = memory.counts;
   Sum *const sums = memory.sums;
   const int32_t outputs = c->outputs;
   const Sum low = (Sum)-((int32_t)1 << (c->bits - 1));
   const Sum high = (Sum)(((int32_t)1 << (c->bits - 1)) - 1);
   for (int32_t n = 0; n < outputs; ++n) {
-    counts[n] = (Count)popcount(units[0] ^ weights[n]);
+    counts[n] = (Tally)popcount(units[0] ^ weights[n]);
   }
   for (int32_t i = 1; i < (lanes + 63) / 64; ++i) {
     weights += outputs;
     for (int32_t n = 0; n < outputs; ++n) {
-      counts[n] = (Count)(counts[n] + popcount(units[i] ^ weights[n]));
+      counts[n] = (Tally)(counts[n] + popcount(units[i] ^ weights[n]));
     }
   }
   for (int32_t n = 0; n < outputs; ++n) {
