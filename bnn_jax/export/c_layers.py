@@ -171,7 +171,7 @@ class Printer:
       signature, arguments = 'const uint8_t *q', 'q'
     if isinstance(layer, specs.Classifier):
       signature, arguments = 'int32_t *logits', 'logits'
-    head = f'static void run_{name}({signature}) {{'
+    head = f'BNN_LAYER void run_{name}({signature}) {{'
     text = '\n'.join(
       [c_text.comment(layer.name), *arrays, '', head, *body, '}', '']
     )

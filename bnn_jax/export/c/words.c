@@ -1,9 +1,14 @@
 /* Convolutions in plain C: a word of one output after the other. */
 
+/* What a layer calls is compiled with its constants. The layers stay apart:
+ * joined, gcc finds too few registers for the loops of all.
+ */
 #if defined(__GNUC__)
 #define BNN_INLINE static inline __attribute__((always_inline, unused))
+#define BNN_LAYER static __attribute__((noinline))
 #else
 #define BNN_INLINE static inline
+#define BNN_LAYER static
 #endif
 
 /* Elements at equal places of the arrays of a loop may share their memory. */
