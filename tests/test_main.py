@@ -127,6 +127,11 @@ def test_config_is_needed(command):
   refused(command.run([*command.line('x')[:3]]), '--config is missing')
 
 
+def test_config_of_a_workdir_that_has_none(command, tmp_path):
+  line = [*command.line('x')[:3], f'--workdir={tmp_path}', '--mode=export']
+  refused(command.run(line), f'{tmp_path}/config.json cannot be read')
+
+
 def test_config_behind_a_space(command):
   line = [*command.line('x')[:3], '--config', 'configs/kws.py:smoke']
   refused(command.run([*line, '--config.foo=3']), '--config.foo does not exist')
@@ -313,10 +318,12 @@ def test_evaluation_with_another_accumulator(command, workdir):
 
 
 def test_exported_network_is_verified(command, workdir):
-  done = command(workdir, *SHORT, '--mode=export')
+  # Without --config the workdir's own is taken.
+  plain = [*command.line('x')[:3], f'--workdir={workdir}']
+  done = command.run([*plain, '--mode=export'])
   assert done.returncode == 0, done.stderr
   assert f'export: {workdir}/export, ' in done.stdout
-  done = command(workdir, *SHORT, '--mode=verify', '--deep')
+  done = command.run([*plain, '--mode=verify', '--deep'])
   assert done.returncode == 0, done.stdout + done.stderr
   lines = done.stdout.splitlines()
   assert lines[:7] == [
