@@ -110,5 +110,6 @@ def compile_step(op: str, simd: int, engine: str):
     if engine != 'auto':
       os.environ[choice.VARIABLE] = engine
     lowered = jax.jit(step).lower(state, *batch)
-  program = lowered.compile(compiler_options=steps.compiler_options())
+  options: dict[str, str | bool] = {**steps.compiler_options()}
+  program = lowered.compile(compiler_options=options)
   return program, state, batch

@@ -29,6 +29,7 @@ from bnn_jax.nn import straight_through
 from bnn_jax.nn.kernels import choice
 from bnn_jax.nn.kernels import compiled
 from bnn_jax.nn.kernels import lax_engine
+from bnn_jax.nn.kernels import pallas_gpu
 
 Accumulator = register.Accumulator
 LayerAccumulators = register.LayerAccumulators
@@ -229,26 +230,30 @@ def accumulate(
   chosen = choice.choose(engine, shape, w.shape[-1])
   scale = 1 if accumulator.unit == 'dot' else 2
   m = odd_words(w.shape, accumulator.simd) if scale == 2 else 0
-  exact = products.exact(x, w, shape)
+  surrogate = products.exact(x, w, shape)
   if preload is not None:
-    exact = exact + scale * preload
-  surrogate = exact
+    surrogate = surrogate + scale * preload
   operands = lax.stop_gradient((x, w, preload))
-  prefixes = None
-  if chosen == 'lax' or with_telemetry:
-    # An exact result has the parity of m, so the register's is an integer.
-    total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
-    held, prefixes = lax_engine.run(
-      *operands, total, accumulator, shape, with_telemetry
-    )
-    result = (scale * held - m).astype(exact.dtype)
-  else:
+  exact, prefixes = surrogate, None
+  if chosen in compiled.LEVELS and not with_telemetry:
     needs_exact = with_exact or accumulator.gradient == 'clip'
     result, sums = compiled.run(
       *operands, accumulator, shape, chosen, needs_exact
     )
     if needs_exact:
       exact = straight_through.straight_through(sums, surrogate)
+  elif with_telemetry or accumulator.overflow_mode == 'saturate':
+    held, prefixes = _trace(
+      operands, accumulator, shape, chosen, with_telemetry
+    )
+    result = (scale * held - m).astype(exact.dtype)
+  elif accumulator.overflow_mode == 'exact':
+    result = lax.stop_gradient(exact)
+  else:
+    # Addition modulo 2^P: wrapping once at the end is wrapping every time. An
+    # exact result has the parity of m, so the register's is an integer.
+    total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
+    result = (scale * accumulator.register(total) - m).astype(exact.dtype)
   if accumulator.gradient == 'clip':
     surrogate = _only_inside(surrogate, exact, accumulator, m)
   counts = None
@@ -257,6 +262,13 @@ def accumulate(
   return Accumulation(
     straight_through.straight_through(result, surrogate), exact, counts
   )
+
+
+def _trace(operands, accumulator, shape, chosen, with_telemetry):
+  """The registers' end, and the exact prefixes if asked for."""
+  if chosen == 'pallas' and not with_telemetry:
+    return pallas_gpu.run(*operands, accumulator, shape), None
+  return lax_engine.run(*operands, accumulator, shape, with_telemetry)
 
 
 def _only_inside(surrogate, exact, accumulator, m):

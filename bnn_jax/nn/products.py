@@ -4,6 +4,8 @@ Shape letters: B batch, C input channels, G groups, K operands of one output,
 N outputs.
 """
 
+import functools
+
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -33,13 +35,14 @@ def exact(
   if shape.kernel and shape.groups == 1:
     return _convolution(x, w, shape)
   kernels = w.reshape(-1, *w.shape[-2:])
-  return sum(
-    grouped_dot(
+  sums = [
+    _grouped_dot(
       view.reshape(*view.shape[:-1], shape.groups, -1),
       geometry_lib.grouped_weights(kernel, shape.groups),
     )
     for view, kernel in zip(geometry_lib.taps(x, shape), kernels, strict=True)
-  )
+  ]
+  return functools.reduce(jnp.add, sums)
 
 
 def _convolution(x, w, shape):
@@ -64,7 +67,7 @@ def _depthwise(x, w, shape):
   )
 
 
-def grouped_dot(x: jax.Array, w: jax.Array) -> jax.Array:
+def _grouped_dot(x: jax.Array, w: jax.Array) -> jax.Array:
   """`[..., G, K]` by `[G, K, N // G]` to `[..., N]`, exactly."""
   if w.shape[0] <= _UNROLLED_GROUPS:
     return jnp.concatenate(
