@@ -161,7 +161,8 @@ def _pieces(taps, channels, simd, width) -> list[_Piece]:
 def _unrolled(trace, x, w, accumulator, pieces) -> _Trace:
   """Words by their pieces; for the arguments see `_feed`."""
   chunks = x.shape[-1]
-  differing, lanes = 0, 0
+  differing: jax.Array | int = 0
+  lanes = 0
   for piece in pieces:
     tap, chunk = divmod(piece.chunk, chunks)
     bits = x[tap, ..., chunk, None] ^ w[tap, ..., chunk]
