@@ -1,4 +1,6 @@
-"""The picture of docs/overflow.md: one sum in four registers.
+"""The picture of docs/overflow.md: one sum in three registers.
+
+It is made by
 
   python -m experiments.plot_overflow --out docs/images/overflow.svg
 """
@@ -6,8 +8,8 @@
 import argparse
 import pathlib
 
+import jax.numpy as jnp
 import matplotlib
-import numpy as np
 
 matplotlib.use('Agg')
 # Behind the choice of a backend that needs no display.
@@ -38,7 +40,7 @@ def trace(products: list[int], mode: str) -> list[int]:
   machine = register.Accumulator(BITS, mode, 1)
   held = [0]
   for product in products:
-    held.append(int(machine.register(np.asarray(held[-1] + product))))
+    held.append(int(machine.register(jnp.asarray(held[-1] + product))))
   return held
 
 

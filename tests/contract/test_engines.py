@@ -163,6 +163,48 @@ def test_gradients_are_those_of_the_reference(engine, gradient):
     assert cases.integers(a) == cases.integers(b)
 
 
+@pytest.mark.parametrize('engine', compiled.levels())
+def test_second_derivatives_are_those_of_the_reference(engine):
+  shape = WIDE['words in taps']
+  x = jnp.asarray(cases.fill('mostly ones', shape.x, 1), jnp.float32)
+  w = jnp.asarray(cases.fill('random', shape.w, 2), jnp.float32)
+  register = accumulator.Accumulator(4, 'saturate', 8)
+
+  def slope(w, engine):
+    def loss(x):
+      y = accumulator.conv(x, w, register, engine=engine, **shape.geometry)
+      return jnp.sum(y**2)
+
+    return jnp.sum(jax.grad(loss)(x) * x)
+
+  got, expected = (
+    jax.jit(jax.grad(functools.partial(slope, engine=name)))(w)
+    for name in (engine, 'lax')
+  )
+  assert np.any(expected)
+  assert cases.integers(got) == cases.integers(expected)
+
+
+@pytest.mark.parametrize('mapped', [(0, None), (None, 0), (0, 0)])
+@pytest.mark.parametrize('engine', compiled.levels())
+def test_vmap_over_either_operand(engine, mapped):
+  x = jnp.asarray(cases.fill('random', (2, 2, 5, 9), 1), jnp.float32)
+  w = jnp.asarray(cases.fill('random', (2, 3, 9, 10), 2), jnp.float32)
+  register = accumulator.Accumulator(3, 'saturate', 4)
+  operands = [
+    v if axis == 0 else v[0] for v, axis in zip((x, w), mapped, strict=True)
+  ]
+  got, expected = (
+    jax.vmap(
+      functools.partial(
+        accumulator.conv, accumulator=register, engine=name
+      ), mapped,
+    )(*operands)
+    for name in (engine, 'lax')
+  )
+  assert cases.integers(got) == cases.integers(expected)
+
+
 def test_the_engine_is_named():
   assert choice.describe().startswith('overflow engine: ')
   assert choice.choose('lax') == 'lax'

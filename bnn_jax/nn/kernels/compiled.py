@@ -11,6 +11,8 @@ import math
 import pathlib
 
 import jax
+from jax import lax
+from jax.experimental import custom_partitioning
 import jax.numpy as jnp
 import numpy as np
 
@@ -85,19 +87,71 @@ def run(
   frames = images.shape[1:3]
   if not _is_pointwise(shape):
     frames = _two(output[1:-1], 1)
-  result = jax.ShapeDtypeStruct(
-    (images.shape[0], *frames, w.shape[-1]), jnp.float32
-  )
-  call = jax.ffi.ffi_call(
-    _TARGET, [result] * (1 + with_exact), vmap_method='sequential'
-  )
   plan = _plan(accumulator, preload is not None, shape, level, with_exact)
-  values = call(
-    images.astype(jnp.float32), kernels.astype(jnp.float32), start,
-    plan=np.array(plan, np.int64),
+  values = _call(
+    images.astype(jnp.float32), kernels.astype(jnp.float32), start, plan,
+    (*frames, w.shape[-1]),
   )
   values = [value.reshape(output) for value in values]
   return values[0], values[1] if with_exact else None
+
+
+def _call(x, w, start, plan, image) -> list[jax.Array]:
+  """Runs images `[B, T, F, C]` on whatever devices hold them.
+
+  Args:
+    x: `[B, T, F, C]`.
+    w: `[kT, kF, C // G, N]`.
+    start: `[N]` int32.
+    plan: see `_plan`.
+    image: shape of one image's results.
+
+  Returns:
+    Results `[B, *image]`, and the exact ones where the plan says so.
+  """
+  def one_device(x, w, start):
+    result = jax.ShapeDtypeStruct((x.shape[0], *image), jnp.float32)
+    call = jax.ffi.ffi_call(_TARGET, [result] * (1 + plan[-1]))
+    return call(x, w, start, plan=np.array(plan, np.int64))
+
+  run = custom_partitioning.custom_partitioning(one_device)
+
+  def partition(mesh, operands, results):
+    batch = operands[0].sharding.spec[:1]
+    split = jax.sharding.NamedSharding(mesh, jax.P(*batch))
+    whole = jax.sharding.NamedSharding(mesh, jax.P())
+    return (
+      mesh, one_device, [split] * len(results), (split, whole, whole)
+    )
+
+  outputs = ['b u v l', 'b p q r'][: 1 + plan[-1]]
+  run.def_partition(
+    partition,
+    sharding_rule=f'b t f c, i j k n, m -> {", ".join(outputs)}',
+    need_replication_factors=tuple(
+      factor for factor in 'tfcijknmuvlpqr'
+      if factor not in 'pqr' or plan[-1]
+    ),
+  )
+
+  @jax.custom_batching.custom_vmap
+  def mapped(x, w, start):
+    return run(x, w, start)
+
+  @mapped.def_vmap
+  def rule(size, is_mapped, x, w, start):
+    if is_mapped == [True, False, False]:
+      values = mapped(x.reshape(-1, *x.shape[2:]), w, start)
+      values = [v.reshape(size, -1, *v.shape[1:]) for v in values]
+    else:
+      operands = [
+        v if m else jnp.broadcast_to(v, (size, *v.shape))
+        for v, m in zip((x, w, start), is_mapped, strict=True)
+      ]
+      values = lax.map(lambda one: mapped(*one), tuple(operands))
+    return values, [True] * len(values)
+
+  return mapped(x, w, start)
 
 
 def _plan(accumulator, preloaded, shape, level, with_exact) -> list[int]:
