@@ -227,7 +227,7 @@ def accumulate(
   shape = geometry_lib.geometry(
     x.shape, w.shape, strides, padding, dilation, groups
   )
-  chosen = choice.choose(engine, shape, w.shape[-1])
+  chosen = choice.choose(engine, accumulator, shape, w.shape[-1])
   scale = 1 if accumulator.unit == 'dot' else 2
   m = odd_words(w.shape, accumulator.simd) if scale == 2 else 0
   surrogate = products.exact(x, w, shape)

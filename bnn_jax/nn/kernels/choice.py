@@ -6,6 +6,7 @@ import jax
 
 from bnn_jax import errors
 from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import register
 from bnn_jax.nn.kernels import compiled
 
 # Names an engine for the whole process, mostly to compare or to look for
@@ -37,6 +38,7 @@ def describe() -> str:
 
 def choose(
   requested: str | None,
+  accumulator: register.Accumulator | None = None,
   shape: geometry_lib.Geometry | None = None,
   outputs: int = 0,
 ) -> str:
@@ -45,7 +47,8 @@ def choose(
   Args:
     requested: the name of an engine; by default that of the environment
       variable `VARIABLE`, and without one the quickest.
-    shape: geometry of the layer; without it any layer.
+    accumulator: the register of the layer.
+    shape: geometry of the layer; without the two any layer.
     outputs: N.
 
   Returns:
@@ -63,6 +66,6 @@ def choose(
     )
   if requested:
     return requested
-  if shape is not None and not compiled.fits(shape, outputs):
-    return 'lax'
-  return engines[-1]
+  if accumulator is None or shape is None or engines[-1] == 'lax':
+    return engines[-1]
+  return engines[-1] if compiled.fits(accumulator, shape, outputs) else 'lax'

@@ -50,9 +50,16 @@ def levels() -> tuple[str, ...]:
   return LEVELS[: library.bnn_jax_overflow_level() + 1]
 
 
-def fits(shape: geometry_lib.Geometry, outputs: int) -> bool:
-  """True where the library beats shifted products."""
-  return outputs // shape.groups >= _FEWEST_OUTPUTS
+def fits(
+  accumulator: register.Accumulator,
+  shape: geometry_lib.Geometry,
+  outputs: int,
+) -> bool:
+  """True where the library is faster than `lax_engine` on this processor."""
+  if outputs // shape.groups < _FEWEST_OUTPUTS:
+    return False
+  # XLA's own vectors of 16 bits beat the plain loops that saturate in 32.
+  return accumulator.overflow_mode != 'saturate' or 'avx512' in levels()
 
 
 def run(

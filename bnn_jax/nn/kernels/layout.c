@@ -189,6 +189,11 @@ Kernel *choose_kernel(const Layout *layout, int64_t level) {
                                    : avx512_clip32;
     }
   }
+  if (level >= AVX2) {
+    return layout->method == SUM    ? avx2_sum
+           : layout->method == CLIP ? avx2_clip
+                                    : avx2_table;
+  }
 #else
   (void)level;
 #endif

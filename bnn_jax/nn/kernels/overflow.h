@@ -84,6 +84,7 @@ void pack_image(const Problem *problem, const Layout *layout, const float *x,
 
 /* portable.c and avx512.c */
 Kernel portable_sum, portable_clip, portable_table;
+Kernel avx2_sum, avx2_clip, avx2_table;
 Kernel avx512_sum, avx512_clip32, avx512_clip16, avx512_clip8;
 Kernel avx512_table8, avx512_table16;
 

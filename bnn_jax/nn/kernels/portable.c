@@ -1,9 +1,12 @@
 #include "overflow.h"
 
-/* Plain loops over the lanes of a block, for any processor. */
+/* Plain loops over the lanes of a block, which the compiler turns into vectors
+ * of whatever instructions each exported function may use. */
+#define INLINE static inline __attribute__((always_inline))
+
 enum { LANES = 16, TABLE_LANES = 64, MAPS = 64 };
 
-static inline int32_t bits_of(uint32_t v) {
+INLINE int32_t bits_of(uint32_t v) {
   v -= v >> 1 & 0x55555555u;
   v = (v & 0x33333333u) + (v >> 2 & 0x33333333u);
   v = (v + (v >> 4)) & 0x0f0f0f0fu;
@@ -11,19 +14,19 @@ static inline int32_t bits_of(uint32_t v) {
   return (int32_t)((v + (v >> 16)) & 0x3f);
 }
 
-static inline int32_t clip(int32_t v, int32_t low, int32_t high) {
+INLINE int32_t clip(int32_t v, int32_t low, int32_t high) {
   v = v < low ? low : v;
   return v > high ? high : v;
 }
 
-static void store(const Layout *layout, int64_t count, const int32_t *value,
+INLINE void store(const Layout *layout, int64_t count, const int32_t *value,
                   float *to) {
   const int32_t scale = layout->unit == DOT ? 1 : 2;
   const int32_t odd = (int32_t)layout->odd;
   for (int64_t n = 0; n < count; ++n) to[n] = (float)(scale * value[n] - odd);
 }
 
-static int64_t load_start(const Job *job, int64_t block, int lanes,
+INLINE int64_t load_start(const Job *job, int64_t block, int lanes,
                           int32_t *start) {
   const int64_t rest = job->outputs - block * lanes;
   const int64_t count = rest < lanes ? rest : lanes;
@@ -33,11 +36,11 @@ static int64_t load_start(const Job *job, int64_t block, int lanes,
   return count;
 }
 
-static inline void add_differing(const uint32_t *w, uint32_t x, int32_t *to) {
+INLINE void add_differing(const uint32_t *w, uint32_t x, int32_t *to) {
   for (int n = 0; n < LANES; ++n) to[n] += bits_of(w[n] ^ x);
 }
 
-void portable_sum(const Job *job) {
+INLINE void run_sum(const Job *job) {
   const Layout *layout = job->layout;
   const int shift = layout->unit == DOT;
   const int64_t blocks = (job->outputs + LANES - 1) / LANES;
@@ -68,7 +71,7 @@ void portable_sum(const Job *job) {
   }
 }
 
-void portable_clip(const Job *job) {
+INLINE void run_clip(const Job *job) {
   const Layout *layout = job->layout;
   const int shift = layout->unit == DOT;
   const int64_t blocks = (job->outputs + LANES - 1) / LANES;
@@ -105,7 +108,7 @@ void portable_clip(const Job *job) {
   }
 }
 
-static void apply(const Map *maps, const uint8_t *w, uint8_t x,
+INLINE void apply(const Map *maps, const uint8_t *w, uint8_t x,
                   int32_t *held) {
   for (int n = 0; n < TABLE_LANES; ++n) {
     const Map map = maps[w[n] ^ x];
@@ -113,7 +116,7 @@ static void apply(const Map *maps, const uint8_t *w, uint8_t x,
   }
 }
 
-void portable_table(const Job *job) {
+INLINE void run_table(const Job *job) {
   const Layout *layout = job->layout;
   const int64_t blocks = (job->outputs + TABLE_LANES - 1) / TABLE_LANES;
   const int rest = layout->own % layout->filled;
@@ -141,3 +144,15 @@ void portable_table(const Job *job) {
     }
   }
 }
+
+void portable_sum(const Job *job) { run_sum(job); }
+void portable_clip(const Job *job) { run_clip(job); }
+void portable_table(const Job *job) { run_table(job); }
+
+#ifdef __x86_64__
+#define TARGET __attribute__((target("avx2")))
+
+TARGET void avx2_sum(const Job *job) { run_sum(job); }
+TARGET void avx2_clip(const Job *job) { run_clip(job); }
+TARGET void avx2_table(const Job *job) { run_table(job); }
+#endif

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Times a training step of one binary net here and in larq, interleaved, in an
+# environment of its own: experiments/bench_larq.sh FOLDER [PYTHON]
+set -euo pipefail
+
+folder="${1:?usage: experiments/bench_larq.sh FOLDER [PYTHON]}"
+python="${2:-python3}"
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+if [[ ! -e "$folder/ready" ]]; then
+  "$python" -m venv "$folder"
+  "$folder/bin/pip" install --quiet -e . 'larq==0.13.*' \
+    'tensorflow-cpu==2.19.*' 'tf_keras==2.19.*'
+  touch "$folder/ready"
+fi
+export JAX_PLATFORMS=cpu TF_USE_LEGACY_KERAS=1 TF_CPP_MIN_LOG_LEVEL=2
+exec taskset -c 0 "$folder/bin/python" -m experiments.bench_larq
