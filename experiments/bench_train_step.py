@@ -41,9 +41,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
   programs = {}
   compile_seconds = {}
   for kind in KINDS:
-    begin = time.perf_counter()
-    programs[kind] = compile_step(*kind)
-    compile_seconds[kind] = time.perf_counter() - begin
+    *programs[kind], compile_seconds[kind] = compile_step(*kind)
   seconds: dict[Any, list[float]] = {kind: [] for kind in KINDS}
   for round_ in range(rounds + 1):
     for kind, (program, state, batch) in programs.items():
@@ -65,7 +63,13 @@ def measure(rounds: int) -> list[dict[str, Any]]:
 
 
 def compile_step(op: str, simd: int, engine: str):
-  """A compiled step with its state and batch; see `KINDS`."""
+  """A compiled step, its state, its batch and the seconds it took to compile.
+
+  Args:
+    op: see `KINDS`.
+    simd: of the registers.
+    engine: 'auto' or a name.
+  """
   mode = 'exact' if op == 'exact_float32' else op
   model = speech_resnet.build(
     SIZE, 'overflow', CLASSES,
@@ -105,6 +109,7 @@ def compile_step(op: str, simd: int, engine: str):
     return (params, variables, opt_state), loss, rates
 
   state = params, variables, optimizer.init(params)
+  begin = time.perf_counter()
   with mock.patch.dict(os.environ):
     os.environ.pop(choice.VARIABLE, None)
     if engine != 'auto':
@@ -112,4 +117,4 @@ def compile_step(op: str, simd: int, engine: str):
     lowered = jax.jit(step).lower(state, *batch)
   options: dict[str, str | bool] = {**steps.compiler_options()}
   program = lowered.compile(compiler_options=options)
-  return program, state, batch
+  return program, state, batch, time.perf_counter() - begin
