@@ -9,6 +9,7 @@ Shape letters: B batch, C input channels, G groups, K operands of one output,
 N outputs.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -48,6 +49,10 @@ class _Trace(NamedTuple):
   highest: jax.Array | None
 
 
+# Outside of a caller's jit each small operation would be compiled alone.
+@functools.partial(
+  jax.jit, static_argnames=('accumulator', 'shape', 'with_prefixes')
+)
 def run(
   x: jax.Array,
   w: jax.Array,
