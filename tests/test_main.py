@@ -178,7 +178,8 @@ def test_trainings_that_start_together_have_two_workdirs(monkeypatch):
   (['--config.model.variant=foo'], ["model.variant='foo'", 'overflow']),
   (['--config.model.norm_variant=foo'], ["'foo'", 'two_ap2']),
   (['--config.model.thermometer_levels=0'], ['thermometer_levels=0']),
-  (['--config.model.stream_bits=16'], ['stream_bits=16 is too wide']),
+  (['--config.model.stream_bits=16', '--config.model.size=L'],
+   ['stream_bits=16 is too wide']),
   (['--config.penalty.kind=foo'], ["penalty.kind='foo'", 'periodic']),
   (['--config.optimizer.learning_rate=inf'], ['learning_rate=inf']),
   (['--config.optimizer.gradient_norm=0.0'], ['gradient_norm=0.0']),
@@ -505,7 +506,7 @@ def test_full_disk(command, finished, tmp_path):
   disk.mkdir()
   # What is on the disk goes with it, so it is copied before the end.
   script = (
-    'mount -t tmpfs -o size=3500k none "$1" && disk="$1" kept="$2" && shift 2'
+    'mount -t tmpfs -o size=2900k none "$1" && disk="$1" kept="$2" && shift 2'
     ' && { "$@"; status=$?; cp -r "$disk/run" "$kept"; exit $status; }'
   )
   before = ('unshare', '-m', 'bash', '-c', script, 'bash', disk, kept)

@@ -31,6 +31,7 @@ from bnn_jax.nn.kernels import compiled
 from bnn_jax.nn.kernels import lax_engine
 from bnn_jax.nn.kernels import pallas_gpu
 
+MODES, UNITS, GRADIENTS = register.MODES, register.UNITS, register.GRADIENTS
 Accumulator = register.Accumulator
 LayerAccumulators = register.LayerAccumulators
 Telemetry = overflow_counts.Telemetry
