@@ -8,11 +8,8 @@ Shape letters: T frames, F mel bins, C channels, G groups, K operands of one
 output, N outputs.
 """
 
-from collections.abc import Mapping
 import dataclasses
-import math
 from typing import Any
-from typing import NamedTuple
 
 import numpy as np
 
@@ -225,7 +222,11 @@ def _kept(layer: specs.Layer, channels: list[int]) -> list[Kept]:
     case specs.Conv():
       return [Kept(empty[0])]
     case specs.Shortcut():
-      return [Kept(empty[0], step=layer.strides[0])]
+      # It waits for the frames behind, which may be the last ones.
+      before, after = layer.edges[0]
+      return [Kept(
+        empty[0], span=after + 1, step=layer.strides[0], skip=before
+      )]
     case specs.Add():
       return [Kept(one) for one in empty]
     case _:
@@ -269,69 +270,3 @@ def _conv(layer: specs.Conv, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     start += lanes
   result = np.moveaxis(acc, 0, 1).reshape(len(acc[0]), -1)
   return 2 * result - layer.odd_words if unit == 'popcount' else result
-
-
-class Cost(NamedTuple):
-  """What one frame costs, on average.
-
-  Attributes:
-    words: XNOR and popcount of at most `simd` lanes.
-    additions: of integers, one a word included.
-    memory: bytes of what the layers keep from frame to frame.
-  """
-
-  words: float
-  additions: float
-  memory: int
-
-
-def cost(model: specs.Model) -> Cost:
-  """Counts the cost of a frame of a stream.
-
-  Args:
-    model: the network.
-
-  Returns:
-    Words and additions of one frame of input in the long run, and the memory
-    of a stream: bits in one bit, streams in theirs, sums in 32.
-  """
-  values = check.check(model)
-  rates, words, additions = {specs.INPUT: 1.0}, 0.0, 0.0
-  for layer in model.layers:
-    rate = rates[layer.inputs[0]]
-    if isinstance(layer, specs.Conv | specs.Shortcut):
-      rate /= math.prod(layer.strides)
-    rates[layer.name] = rate
-    if isinstance(layer, specs.Conv):
-      words += rate * len(layer.words) * len(layer.weights)
-    additions += rate * _additions(layer, values)
-  return Cost(words, additions + words, _memory(model, values))
-
-
-def _additions(
-  layer: specs.Layer, values: Mapping[str, check.Value]
-) -> int:
-  """Additions of one frame of a layer, those of words left out."""
-  channels = values[layer.inputs[0]].shape[-1]
-  match layer:
-    case specs.ShiftBatchNorm() | specs.Add() | specs.Classifier():
-      return channels
-    case specs.ShiftPReLU():
-      return 2 * channels
-    case _:
-      return 0
-
-
-def _memory(model: specs.Model, values: Mapping[str, check.Value]) -> int:
-  """Bytes, counted while a clip is fed frame by frame."""
-  frames = Frames(model)
-  most = dict.fromkeys(frames.kept(), 0)
-  for _ in range(model.input.frames):
-    frames.push(np.zeros((1, model.input.bins), np.uint8))
-    most = {name: max(most[name], n) for name, n in frames.kept().items()}
-  total = 4 * values[model.layers[-1].inputs[0]].shape[-1]
-  for layer in model.layers[:-1]:
-    read = values[layer.inputs[0]]
-    bits = read.stream.bits if read.stream else 1
-    total += -(-most[layer.name] * read.shape[-1] * bits // 8)
-  return total

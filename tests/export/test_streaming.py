@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.export import exporter
 from bnn_jax.export import files
 from bnn_jax.export import golden
 from bnn_jax.export import specs
 from bnn_jax.export import streaming
+from bnn_jax.export import windows
+from tests import tiny
 from tests.export import networks
 
 REGISTERS = [
@@ -93,11 +96,30 @@ def test_other_frames_are_refused(q):
 
 
 
-def test_cost_of_a_frame():
-  """Counted by hand."""
-  found = streaming.cost(networks.network())
-  # Outputs times words, by the layers' rates 1/2 and 1/4.
-  words = (8 * 10 + 8 * 6 + 8 * 1) / 2 + (12 * 2 + 24 * 3) / 4
-  assert found.words == words
-  between = (8 + 2 * 8 + 8 + 8) / 2 + (12 + 12 + 24 + 12 + 12 + 12) / 4
-  assert found.additions == words + between
+@pytest.mark.parametrize('padding', ['same', 'valid'])
+def test_a_stream_is_the_training_graph(padding):
+  """From a trained network's variables to its stream."""
+  model = tiny.network(padding=padding)
+  state = tiny.state(model)
+  exported = exporter.export(
+    model, state.variables(), **tiny.SHAPE, input_bits=8, lo=0.0, exponent=0,
+    front_end={}, class_names=tuple('abcde'), provenance={},
+  )
+  frames = tiny.SHAPE['frames']
+  random = np.random.default_rng(0)
+  q = random.integers(0, 256, (8, 8 * frames, 8)).astype(np.uint8)
+  hop = 4 if padding == 'valid' else frames
+  clips = np.stack([
+    one[start : start + frames]
+    for one in q for start in range(0, len(one) - frames + 1, hop)
+  ])
+  expected = model.apply(state.variables(), clips, train=False)
+  assert len(np.unique(expected, axis=0)) > len(clips) // 2
+  found = [streamed(exported, clip, (2,)) for clip in clips[:20]]
+  assert np.array_equal(found, expected[:20])
+  if padding == 'valid':
+    streams = [windows.Sliding(exported) for _ in q]
+    assert streams[0].hop == hop
+    count = len(clips) // len(q)
+    found = [s.push(one)[:count] for s, one in zip(streams, q, strict=True)]
+    assert np.array_equal(np.concatenate(found), expected)
