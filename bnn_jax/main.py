@@ -1,4 +1,4 @@
-"""Trains, evaluates, reports, exports; the only file that reads flags.
+"""Trains, evaluates, reports, exports, listens; the only file that reads flags.
 
 python -m bnn_jax.main --config=configs/kws.py
 """
@@ -28,10 +28,12 @@ _WORKDIR = flags.DEFINE_string(
   'Where everything is written; runs/<config name>-<time> by default.',
 )
 _MODE = flags.DEFINE_enum(
-  'mode', 'train', ['train', 'evaluate', 'report', 'export', 'verify'],
+  'mode', 'train',
+  ['train', 'evaluate', 'report', 'export', 'verify', 'listen'],
   'train: train (or go on), evaluate and report; evaluate: a checkpoint of '
   'the workdir, also with another accumulator; report: write report.html; '
-  'export: write a checkpoint as integers; verify: compare all engines on it.',
+  'export: write a checkpoint as integers; verify: compare all engines on it; '
+  'listen: tell the words that its export hears.',
 )
 _SPLITS = flags.DEFINE_list(
   'splits', [], 'Splits to evaluate or verify; by default all test splits.',
@@ -42,6 +44,12 @@ _CHECKPOINT = flags.DEFINE_integer(
 )
 _LIMIT = flags.DEFINE_integer(
   'limit', None, 'Clips of each split to verify; all if unset.', lower_bound=1
+)
+_INPUT = flags.DEFINE_string(
+  'input', '', 'WAV file to listen to; the microphone if unset.'
+)
+_THRESHOLD = flags.DEFINE_float(
+  'threshold', 0.6, 'Lowest score of a word that is heard, from 0 to 1.'
 )
 _DEEP = flags.DEFINE_bool(
   'deep', False, 'Verify every layer of the first clips, too.'
@@ -87,8 +95,7 @@ def _config(folder: pathlib.Path) -> ml_collections.ConfigDict:
 
   if _CONFIG.value is not None:
     return _CONFIG.value
-  stored = workdir.read_json(folder / workdir.CONFIG)
-  return ml_collections.ConfigDict(stored).lock()
+  return ml_collections.ConfigDict(workdir.read_config(folder)).lock()
 
 
 def _train(config, folder: pathlib.Path, console) -> None:
@@ -157,12 +164,24 @@ def _verify(config, folder: pathlib.Path, console) -> None:
     sys.exit(1)
 
 
+def _listen(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.jobs import listen
+
+  def tell(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+  listen.run(
+    config, folder, path=_INPUT.value, threshold=_THRESHOLD.value, tell=tell
+  )
+
+
 _MODES: dict[str, Callable[..., None]] = {
   'train': _train,
   'evaluate': _evaluate,
   'report': _report,
   'export': _export,
   'verify': _verify,
+  'listen': _listen,
 }
 
 

@@ -26,6 +26,7 @@ OPTIONS = {
   'classes': parse.choice(12, 35),
   'variant': parse.choice('overflow', 'binary', 'float'),
   'size': parse.choice('S', 'M', 'L'),
+  'padding': parse.choice('same', 'valid'),
   'accumulator_bits': parse.number(int, 2, 24),
   'overflow_mode': parse.choice('exact', 'wrap', 'saturate'),
   'simd': parse.number(int, 1, 2**20),
@@ -111,6 +112,9 @@ def _model(options) -> ml_collections.ConfigDict:
   # 'float': the real-valued twin; 'binary': binary with registers that never
   # overflow; 'overflow': binary with the accumulator below.
   model.variant = options.get('variant', 'overflow')
+  # 'same', or 'valid' for continuous listening: a window of a long stream then
+  # has the logits that it has alone, since nothing is padded.
+  model.padding = options.get('padding', 'same')
   # Bits of the quantized input, and thermometer thresholds a mel bin.
   model.input_bits = 8
   model.thermometer_levels = 8

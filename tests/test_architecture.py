@@ -71,7 +71,9 @@ RULES = {
         'bnn_jax/export/integer.py', project=('bnn_jax.export.specs',)),
     'nothing below imports jobs': Rule(
         'bnn_jax/', but=('bnn_jax/main.py', 'bnn_jax/jobs/__init__.py',
-                         'bnn_jax/jobs/export.py', 'bnn_jax/jobs/verify.py'),
+                         'bnn_jax/jobs/c_sources.py', 'bnn_jax/jobs/export.py',
+                         'bnn_jax/jobs/listen.py', 'bnn_jax/jobs/spotter.py',
+                         'bnn_jax/jobs/verify.py'),
         never=('bnn_jax.jobs',)),
     'the report reads files': Rule(
         'bnn_jax/report/', project=('bnn_jax.report', 'bnn_jax.errors'),

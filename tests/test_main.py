@@ -18,6 +18,7 @@ from orbax import checkpoint as ocp
 import pytest
 
 from bnn_jax import main
+from bnn_jax.data import wav
 from bnn_jax.export import files
 from tests import conftest
 
@@ -344,6 +345,11 @@ def test_exported_network_is_verified(command, workdir):
   assert provenance['step'] == STEPS
   assert provenance['data_source'] == 'folder'
   assert 'CC-BY 4.0' in provenance['data_attribution']
+  recording = workdir / 'recording.wav'
+  wav.write(recording, np.zeros(48000, np.int16))
+  done = command.run([*plain, '--mode=listen', f'--input={recording}'])
+  assert done.returncode == 0, done.stderr
+  assert re.fullmatch(r'\d words in 3.00 s', done.stdout.splitlines()[-1])
 
 
 def test_a_mismatch_is_an_error(command, workdir):
@@ -370,6 +376,11 @@ def test_a_mismatch_is_an_error(command, workdir):
 
 def test_verification_needs_an_export(command, workdir):
   done = command(workdir, *SHORT, '--mode=verify')
+  refused(done, f'there is no {workdir}/export', '--mode=export')
+
+
+def test_listening_needs_an_export(command, workdir):
+  done = command(workdir, *SHORT, '--mode=listen')
   refused(done, f'there is no {workdir}/export', '--mode=export')
 
 

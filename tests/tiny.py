@@ -24,7 +24,8 @@ REGISTER = accumulator_lib.Accumulator(4, 'wrap', 8)
 
 
 def network(
-  accumulator=REGISTER, variant='overflow', norm_variant='fused'
+  accumulator=REGISTER, variant='overflow', norm_variant='fused',
+  padding='same',
 ) -> speech_resnet.SpeechResNet:
   """The network; its size is in the table for a moment only."""
   speech_resnet.SIZES['tiny'] = SIZE
@@ -33,6 +34,7 @@ def network(
       'tiny', variant, CLASSES, accumulator=accumulator,
       stream=integer.StreamFormat(8, 4), levels=3, norm_variant=norm_variant,
       weight_gradient='hard_tanh', activation_gradient='approx_sign',
+      padding=padding,
     )
   finally:
     del speech_resnet.SIZES['tiny']

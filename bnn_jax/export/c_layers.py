@@ -284,9 +284,12 @@ class Printer:
   def _shortcut(self, name, layer):
     del name
     frames, channels = self.values[layer.name].shape
+    read = self.values[layer.inputs[0]].shape[-1]
+    x = self._place(layer.inputs[0])
+    if layer.edges[0][0]:
+      x = f'{x} + {layer.edges[0][0] * read}'
     return [], self._call(
-      'shortcut', self._place(layer.inputs[0]), layer.strides[0], frames,
-      self.values[layer.inputs[0]].shape[-1], channels,
+      'shortcut', x, layer.strides[0], frames, read, channels,
       self._place(layer.name),
     )
 

@@ -261,8 +261,15 @@ def _shortcut_shape(layer: specs.Shortcut, x: Value) -> tuple[int, ...]:
     _fail(layer, 'strides', f'{layer.strides} do not fit {x.shape}')
   if layer.channels < channels:
     _fail(layer, 'channels', f'{layer.channels} are less than {channels}')
-  sizes = zip(spatial, layer.strides, strict=True)
-  return (*(-(-size // stride) for size, stride in sizes), layer.channels)
+  if len(layer.edges) != len(spatial) or min((0, *sum(layer.edges, ()))) < 0:
+    _fail(layer, 'crop', f'{layer.crop} does not fit {x.shape}')
+  output = tuple(
+    -(-(size - sum(pair)) // stride)
+    for size, stride, pair in zip(
+      spatial, layer.strides, layer.edges, strict=True
+    )
+  )
+  return (*output, layer.channels)
 
 
 def _slice_shape(layer: specs.Slice, x: Value) -> tuple[int, ...]:

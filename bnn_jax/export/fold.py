@@ -23,7 +23,7 @@ def simplify(layers: Sequence[specs.Layer]) -> tuple[specs.Layer, ...]:
 def skip_identities(
   layers: Sequence[specs.Layer],
 ) -> tuple[specs.Layer, ...]:
-  """Leaves out shortcuts that neither stride nor widen.
+  """Leaves out shortcuts that neither stride nor crop nor widen.
 
   The channels of a stream are those of the layer that a shortcut is added to;
   a shortcut of stride 1 that appends nothing passes its input on.
@@ -37,7 +37,7 @@ def skip_identities(
     before = channels.get(inputs[0], 0)
     channels[layer.name] = _channels(layer, before)
     if (isinstance(layer, specs.Shortcut) and set(layer.strides) <= {1}
-        and layer.channels == before):
+        and not layer.crop and layer.channels == before):
       renamed[layer.name] = inputs[0]
     else:
       kept.append(layer)

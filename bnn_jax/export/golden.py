@@ -105,8 +105,9 @@ def _tensor(bits: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 def _check_size(layer: dict[str, Any]) -> None:
   """Keeps a damaged file from asking for all memory."""
   _require(math.prod(layer['shape']) <= LARGEST, layer, 'shape')
-  for before, after in layer.get('padding', ()):
-    _require(0 <= before <= 2**12 and 0 <= after <= 2**12, layer, 'padding')
+  for name in ('padding', 'crop'):
+    for before, after in layer.get(name, ()):
+      _require(0 <= before <= 2**12 and 0 <= after <= 2**12, layer, name)
   for name in ('strides', 'dilation'):
     steps = layer.get(name, ())
     _require(all(1 <= step <= LARGEST for step in steps), layer, name)
@@ -211,11 +212,19 @@ def threshold(layer, source, a):
 
 
 def shortcut(layer, source, r):
-  """Positions 0, stride, 2 stride, ...; channels of zeros behind the others."""
+  """Positions 0, stride, ... behind the crop; channels of zeros appended."""
   del source
   strides = layer['strides']
   _require(len(strides) == r.ndim - 2, layer, 'strides')
-  r = r[:, *(slice(None, None, stride) for stride in strides)]
+  crop = layer.get('crop', [(0, 0)] * len(strides))
+  _require(len(crop) == len(strides), layer, 'crop')
+  places = []
+  for size, stride, (before, after) in zip(
+    r.shape[1:-1], strides, crop, strict=True
+  ):
+    _require(before + after < size, layer, 'crop')
+    places.append(slice(before, size - after, stride))
+  r = r[:, *places]
   missing = layer['channels'] - r.shape[-1]
   return np.pad(r, [(0, 0)] * (r.ndim - 1) + [(0, missing)])
 

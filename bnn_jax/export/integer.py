@@ -89,7 +89,12 @@ def _apply(
         x = (x + source.odd_words) >> 1
       return _signs(x >= layer.thresholds)
     case specs.Shortcut():
-      picked = x[:, *(slice(None, None, step) for step in layer.strides)]
+      picked = x[:, *(
+        slice(before, size - after, step)
+        for size, step, (before, after) in zip(
+          x.shape[1:-1], layer.strides, layer.edges, strict=True
+        )
+      )]
       missing = layer.channels - x.shape[-1]
       return jnp.pad(picked, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
     case specs.Slice():

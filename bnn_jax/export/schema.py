@@ -145,13 +145,14 @@ def _decode_layer(row: Any, where: str, data: np.ndarray) -> specs.Layer:
   known = {field.name for field in dataclasses.fields(_KINDS[kind])}
   fields: dict[str, Any] = {
     name: _field(row, name, decoder, where)
-    for name, decoder in _DECODERS.items() if name in known
+    for name, decoder in _DECODERS.items()
+    if name in known and (name in row or name != 'crop')
   }
   for name, tensor in tensors.items():
     if name not in known or name in fields:
       _fail(where, f'tensors.{name}', f'{kind} has no such tensor')
     fields[name] = _tensor(tensor, f'{where}.tensors.{name}', data)
-  missing = sorted(known - set(fields) - {'preload'})
+  missing = sorted(known - set(fields) - {'preload', 'crop'})
   if missing:
     _fail(where, f'tensors.{missing[0]}', 'is missing')
   return _KINDS[kind](**fields)
@@ -274,6 +275,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
   'dilation': _integers,
   'groups': _integer,
   'channels': _integer,
+  'crop': _pairs,
   'start': _integer,
   'register_bits': _integer,
   'stream': _fields(specs.Stream, bits=_integer, fraction_bits=_integer),

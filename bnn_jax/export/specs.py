@@ -215,13 +215,14 @@ class Threshold:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Shortcut:
-  """Every stride-th position; channels of zeros appended.
+  """Every stride-th position but some at the edges; zeros appended.
 
   Attributes:
     name: of its output.
     inputs: (stream,).
     strides: along each spatial axis.
-    channels: of the output.
+    channels: of the output; those behind the input's are zeros.
+    crop: positions dropped (before, after) along each axis; None drops none.
   """
 
   KIND: ClassVar[str] = 'shortcut'
@@ -229,6 +230,14 @@ class Shortcut:
   inputs: tuple[str, ...]
   strides: tuple[int, ...]
   channels: int
+  crop: tuple[tuple[int, int], ...] | None = None
+
+  @property
+  def edges(self) -> tuple[tuple[int, int], ...]:
+    """The crop, with its zeros."""
+    if self.crop is None:
+      return ((0, 0),) * len(self.strides)
+    return self.crop
 
   def widths(self) -> dict[str, Width]:
     """Storage of each array."""

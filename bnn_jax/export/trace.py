@@ -219,7 +219,11 @@ def _shortcut(call: Call, values: dict[str, Any]) -> specs.Layer:
   del values
   axes = len(call.shape) - 2
   strides = geometry.per_axis(call.layer.strides, axes, 'strides')
-  return specs.Shortcut(call.name, call.inputs, strides, call.layer.channels)
+  crop = call.layer.crop
+  return specs.Shortcut(
+    call.name, call.inputs, strides, call.layer.channels,
+    crop and tuple(map(tuple, crop)),
+  )
 
 
 def _slice(call: Call, values: dict[str, Any]) -> specs.Layer:

@@ -2,11 +2,10 @@
 
 import pathlib
 
-from bnn_jax import features
 from bnn_jax.export import print_c
 from bnn_jax.export import specs
 from bnn_jax.frontend import print_c as print_front_end
-from bnn_jax.frontend import tables
+from bnn_jax.jobs import front_end
 
 
 def write(folder: pathlib.Path, model: specs.Model) -> None:
@@ -20,13 +19,9 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
   Raises:
     UserError: the network or its front end has no form in C.
   """
-  front_end = features.FrontEnd(**model.front_end)
   made = None
-  if front_end.kind == 'log_mel':
-    form = model.input
-    made = tables.make_tables(
-      front_end, features.Quantization(form.lo, form.exponent, form.bits)
-    )
+  if model.front_end['kind'] == 'log_mel':
+    made = front_end.tables(model)
   folder.mkdir(exist_ok=True)
   print_c.write_sources(model, folder)
   if made is not None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 
 import bnn_jax
+from bnn_jax import errors
 from bnn_jax.data import labels
 from bnn_jax.data import sources
 from bnn_jax.export import exporter
@@ -54,7 +56,9 @@ def run(
     front_end={'sample_rate': setup.front_end(config).sample_rate}
     | config.front_end.to_dict(),
     class_names=labels.class_names(config.data.classes),
-    provenance=_provenance(folder, int(state.step)),
+    provenance=_provenance(folder, int(state.step)) | {
+      'logit_factor': _logit_factor(state.params),
+    },
   )
   path = export_path(config, folder)
   if jax.process_index() == 0:
@@ -65,7 +69,7 @@ def run(
 
 def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
   """Of the training, whatever data it is exported or verified with."""
-  trained = workdir.read_json(folder / workdir.CONFIG)
+  trained = workdir.read_config(folder)
   source = trained['data']['source']
   made = workdir.read_json(folder / workdir.PROVENANCE)
   return {
@@ -76,6 +80,11 @@ def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
     'data_attribution': sources.ATTRIBUTIONS[source],
     'config': trained,
   }
+
+
+def _logit_factor(params: dict[str, Any]) -> float:
+  """What training multiplies logits by, besides constants of the network."""
+  return float(np.exp(params.get('classifier', {}).get('log_factor', 0.0)))
 
 
 def export_path(
@@ -107,6 +116,23 @@ def export_path(
     text = json.dumps(changed['accumulator.layer_bits'])
     parts.append(hashlib.sha256(text.encode()).hexdigest()[:8])
   return folder / '-'.join(parts)
+
+
+def existing_path(
+  config: ml_collections.ConfigDict, folder: pathlib.Path
+) -> pathlib.Path:
+  """As `export_path`, of what is there.
+
+  Raises:
+    UserError: there is no export, or the folder is not a workdir.
+  """
+  path = export_path(config, folder)
+  if not path.exists():
+    raise errors.UserError(
+      f'there is no {path}; export the network first, with --mode=export and '
+      'the same other flags.'
+    )
+  return path
 
 
 def summary(path: pathlib.Path) -> str:

@@ -13,7 +13,6 @@ import jax
 import ml_collections
 import numpy as np
 
-from bnn_jax import errors
 from bnn_jax.export import engines as engines_lib
 from bnn_jax.export import files
 from bnn_jax.jobs import export as export_job
@@ -73,12 +72,7 @@ def run(
   Raises:
     UserError: there is no export, or no checkpoint that it was made from.
   """
-  path = export_job.export_path(config, folder)
-  if not path.exists():
-    raise errors.UserError(
-      f'there is no {path}; export the network first, with --mode=export and '
-      'the same other flags.'
-    )
+  path = export_job.existing_path(config, folder)
   exported = files.read(path)
   step = exported.provenance.get('step')
   state = evaluate.restore(config, folder, step).state

@@ -84,6 +84,7 @@ class Block(nn.Module):
     sign: constructor of the sign that makes the following bits; None where
       no convolution follows.
     add: constructor of the sum of two streams.
+    padding: 'SAME' or 'VALID'.
   """
 
   stage: Stage
@@ -93,6 +94,7 @@ class Block(nn.Module):
   activation: Constructor
   sign: Constructor | None
   add: Constructor
+  padding: str = 'SAME'
 
   @nn.compact
   def __call__(
@@ -107,10 +109,11 @@ class Block(nn.Module):
       **schedule: `progress` and `frozen` of the training.
 
     Returns:
-      The new stream and its bits, both `[B, T / stride, channels]`.
+      The new stream and its bits, both `[B, T / stride, channels]`, less the
+      frames at the edges where there is no padding.
     """
     shortcut = stream_layers.Shortcut(
-      self.stride, self.stage.channels, name='shortcut'
+      self.stride, self.stage.channels, self._crop(), name='shortcut'
     )(stream)
     layers_behind = _Tail(
       self.stage.parts, self.norm, self.activation, self.sign, self.add,
@@ -124,13 +127,20 @@ class Block(nn.Module):
     a = self.conv(
       self.stage.channels * parts, (self.stage.kernel,), strides=self.stride,
       dilation=self.stage.dilation, groups=self.stage.groups * parts,
-      name='conv',
+      padding=self.padding, name='conv',
     )(
       bits,
       following=(lambda a: tail(a)[1]) if self.sign else None,
       progress=schedule['progress'],
     )
     return tail(a)
+
+  def _crop(self) -> tuple[tuple[int, int], ...] | None:
+    """Leaves the shortcut the frames under the kernel's middle."""
+    if self.padding == 'SAME':
+      return None
+    around = (self.stage.kernel - 1) * self.stage.dilation
+    return ((around // 2, around - around // 2),)
 
 
 class _Tail(nn.Module):
@@ -185,6 +195,8 @@ class SpeechResNet(nn.Module):
     sign: constructor of the signs between stream and convolutions.
     classifier: constructor of the classifier.
     add: constructor of the sum of two streams.
+    padding: of the convolutions, 'SAME' or 'VALID'. Without padding, a window
+      of a longer input has the logits that it has alone.
   """
 
   stem: Stem
@@ -196,6 +208,7 @@ class SpeechResNet(nn.Module):
   sign: Constructor
   classifier: Constructor
   add: Constructor
+  padding: str = 'SAME'
 
   @nn.compact
   def __call__(
@@ -229,7 +242,8 @@ class SpeechResNet(nn.Module):
     parts = self.stem.parts
     a = self.conv(
       self.stem.channels * parts, (self.stem.kernel,),
-      strides=self.stem.stride, groups=self.stem.groups * parts, name='stem',
+      strides=self.stem.stride, groups=self.stem.groups * parts,
+      padding=self.padding, name='stem',
     )(
       self.encode(name='encode')(q),
       following=lambda a: tail(a)[1],
@@ -241,7 +255,7 @@ class SpeechResNet(nn.Module):
       sign = self.sign if i < len(blocks) - 1 else None
       stream, bits = Block(
         stage, stride, self.conv, self.norm, self.activation, sign, self.add,
-        name=f'block{i}',
+        self.padding, name=f'block{i}',
       )(stream, bits, train=train, **schedule)
     return self.classifier(name='classifier')(stream, train=train)
 
@@ -283,6 +297,7 @@ def build(
   norm_variant: str,
   weight_gradient: str,
   activation_gradient: str,
+  padding: str = 'same',
 ) -> SpeechResNet:
   """Makes the network.
 
@@ -297,6 +312,7 @@ def build(
     norm_variant: of `layers.ShiftBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
+    padding: 'same', or 'valid' for continuous listening.
 
   Returns:
     The unbound module.
@@ -315,7 +331,7 @@ def build(
       norm=float_layers.BatchNorm, activation=float_layers.PReLU,
       sign=float_layers.Identity,
       classifier=functools.partial(float_layers.Classifier, classes),
-      add=float_layers.Add,
+      add=float_layers.Add, padding=padding.upper(),
     )
   return SpeechResNet(
     stem, stages,
@@ -335,4 +351,5 @@ def build(
       layers.BinaryClassifier, classes, stream=stream
     ),
     add=functools.partial(stream_layers.Add, stream=stream),
+    padding=padding.upper(),
   )

@@ -18,10 +18,13 @@ class Shortcut(nn.Module):
   Attributes:
     strides: one for all spatial axes, or one each.
     channels: of the output; channels of zeros are appended.
+    crop: positions dropped (before, after) along each axis; none by default.
+      What a convolution without padding skips at the edges.
   """
 
   strides: int | Sequence[int]
   channels: int
+  crop: Sequence[tuple[int, int]] | None = None
 
   @nn.compact
   def __call__(self, stream: jax.Array) -> jax.Array:
@@ -31,11 +34,19 @@ class Shortcut(nn.Module):
       stream: `[B, *spatial, C]`.
 
     Returns:
-      `[B, *output, channels]`: positions 0, stride, 2 * stride, ...
+      `[B, *output, channels]`: positions 0, stride, 2 * stride, ... of those
+      that are not dropped.
     """
     axes = stream.ndim - 2
     steps = geometry.per_axis(self.strides, axes, 'strides')
-    picked = stream[:, *(slice(None, None, step) for step in steps)]
+    crop = self.crop or ((0, 0),) * axes
+    places = [
+      slice(before, size - after, step)
+      for size, step, (before, after) in zip(
+        stream.shape[1:-1], steps, crop, strict=True
+      )
+    ]
+    picked = stream[:, *places]
     missing = self.channels - stream.shape[-1]
     return jnp.pad(picked, [(0, 0)] * (axes + 1) + [(0, missing)])
 

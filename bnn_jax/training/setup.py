@@ -30,6 +30,7 @@ from bnn_jax.training import state as state_lib
 MODELS = {'speech_resnet': speech_resnet.build}
 VARIANTS = ('float', 'binary', 'overflow')
 NORM_VARIANTS = ('fused', 'two_ap2')
+PADDINGS = ('same', 'valid')
 
 
 _POSITIVE = (
@@ -171,6 +172,7 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   _check_name('model.name', config.model.name, tuple(MODELS))
   _check_name('model.variant', config.model.variant, VARIANTS)
   _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
+  _check_name('model.padding', config.model.padding, PADDINGS)
   if config.model.thermometer_levels < 1:
     raise errors.UserError(
       f'model.thermometer_levels={config.model.thermometer_levels} is not '
@@ -188,6 +190,7 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
     norm_variant=config.model.norm_variant,
     weight_gradient=config.model.weight_gradient,
     activation_gradient=config.model.activation_gradient,
+    padding=config.model.padding,
   )
 
 

@@ -61,6 +61,20 @@ def read_json(path: pathlib.Path) -> Any:
     ) from error
 
 
+def read_config(folder: pathlib.Path) -> dict[str, Any]:
+  """The configuration of a workdir.
+
+  Raises:
+    UserError: the file is missing or is no JSON.
+  """
+  config = read_json(folder / CONFIG)
+  model = config.get('model')
+  if isinstance(model, dict):
+    # Workdirs that do not have the key were trained so.
+    model.setdefault('padding', 'same')
+  return config
+
+
 def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
   """Makes a workdir, or makes sure that it is this configuration's.
 
@@ -133,7 +147,7 @@ def differences(
     UserError: the workdir's configuration cannot be read.
   """
   now = dict(_flat(as_json(config)))
-  there = dict(_flat(read_json(folder / CONFIG)))
+  there = dict(_flat(read_config(folder)))
   missing = object()
   return {
     key: (there.get(key), now.get(key))

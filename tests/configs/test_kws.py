@@ -7,7 +7,7 @@ def test_every_option_sets_its_key():
   config = kws.get_config(
     'data=folder,data_dir=/d,test_dir=/t,classes=35,variant=binary,size=L,'
     'accumulator_bits=5,overflow_mode=saturate,simd=8,unit=popcount,'
-    'penalty=periodic,seed=7,epochs=2'
+    'penalty=periodic,seed=7,epochs=2,padding=valid'
   )
   assert config.data.source == 'folder'
   assert config.data.data_dir == '/d'
@@ -15,6 +15,7 @@ def test_every_option_sets_its_key():
   assert config.data.classes == 35
   assert config.model.variant == 'binary'
   assert config.model.size == 'L'
+  assert config.model.padding == 'valid'
   assert config.accumulator.bits == 5
   assert config.accumulator.overflow_mode == 'saturate'
   assert config.accumulator.simd == 8

@@ -7,6 +7,7 @@ import numpy as np
 from bnn_jax.export import specs
 
 FRAMES, BINS, LEVELS, CLASSES = 11, 6, 3, 4
+WINDOW = 29
 STREAM = specs.Stream(7, 3)
 REGISTER = specs.Accumulator(4, 'saturate', 5, 'dot')
 
@@ -112,10 +113,33 @@ def network(
   )
 
 
-def clips(count: int, seed: int = 0) -> np.ndarray:
+def unpadded(seed: int, register: specs.Accumulator = REGISTER) -> specs.Model:
+  """The same without padding; a shortcut is cropped instead.
+
+  Args:
+    seed: of all numbers.
+    register: of all convolutions.
+  """
+  model = network(seed, register)
+  layers: list[specs.Layer] = []
+  for layer in model.layers:
+    if isinstance(layer, specs.Conv) and layer.kernel:
+      layer = dataclasses.replace(layer, padding=((0, 0),))
+    layers.append(layer)
+    if layer.name == 'wide/act':
+      crop = specs.Shortcut('crop', (layer.name,), (1,), 8, ((1, 2),))
+      layers.append(crop)
+  model = dataclasses.replace(
+    model, layers=tuple(layers),
+    input=dataclasses.replace(model.input, frames=WINDOW),
+  )
+  return changed(model, 'depth/add', inputs=('crop', 'depth/norm'))
+
+
+def clips(count: int, seed: int = 0, frames: int = FRAMES) -> np.ndarray:
   """Random q."""
   random = np.random.default_rng(seed)
-  return random.integers(0, 256, (count, FRAMES, BINS)).astype(np.uint8)
+  return random.integers(0, 256, (count, frames, BINS)).astype(np.uint8)
 
 
 def changed(model: specs.Model, name: str, /, **fields) -> specs.Model:

@@ -74,6 +74,9 @@ def zeros(*shape):
   ('short', 'channels', 7),
   ('short', 'strides', (0,)),
   ('short', 'strides', ()),
+  ('short', 'crop', ((-1, 0),)),
+  ('short', 'crop', ()),
+  ('short', 'crop', ((0, 0), (0, 0))),
   ('classifier', 'weights', zeros(4, 11)),
   ('classifier', 'bias', 2**23 + zeros(4)),
 ])

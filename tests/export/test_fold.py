@@ -75,8 +75,10 @@ def test_shortcuts_that_pass_on_are_left_out():
     specs.Shortcut('same', ('norm',), (1,), 2),
     specs.Shortcut('wider', ('same',), (1,), 3),
     specs.Shortcut('strided', ('same',), (2,), 2),
+    specs.Shortcut('cropped', ('same',), (1,), 2, ((1, 0),)),
     specs.Add('add', ('same', 'same'), STREAM),
   ))
   assert [(layer.name, layer.inputs) for layer in kept[2:]] == [
-    ('wider', ('norm',)), ('strided', ('norm',)), ('add', ('norm', 'norm')),
+    ('wider', ('norm',)), ('strided', ('norm',)), ('cropped', ('norm',)),
+    ('add', ('norm', 'norm')),
   ]

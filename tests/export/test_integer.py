@@ -44,6 +44,18 @@ def test_every_layer_is_that_of_the_golden_model(register, tmp_path):
   assert len(np.unique(expected['classifier'], axis=0)) > 5
 
 
+def test_crop(tmp_path):
+  model = networks.unpadded(3)
+  files.write(tmp_path / 'export', model)
+  q = networks.clips(20, frames=networks.WINDOW)
+  expected = golden.intermediates(golden.read(tmp_path / 'export'), q)
+  cropped = expected['wide/act'][:, 1:-2]
+  assert np.array_equal(expected['crop'], cropped)
+  found = integer.intermediates(files.read(tmp_path / 'export'), q)
+  for name, value in expected.items():
+    assert np.array_equal(found[name], value), name
+
+
 def test_batches(monkeypatch):
   model, q = networks.network(), networks.clips(7)
   expected = integer.intermediates(model, q)['classifier']

@@ -135,8 +135,8 @@ SOURCES = {
     'saturate', 'depth/add',
     ("return saturate(r + y, layer['stream']['bits'])", 'return r + y')),
   'shortcut from the second position': (
-    'saturate', 'short', ('slice(None, None, stride) for stride',
-                          'slice(None, None, -stride) for stride')),
+    'saturate', 'short', ('slice(before, size - after, stride)',
+                          'slice(size - after - 1, None, -stride)')),
   'bias dropped': (
     'saturate', 'classifier', ('(2 * weights - 1).T + bias',
                                '(2 * weights - 1).T')),

@@ -76,6 +76,16 @@ def test_every_target_gives_the_golden_integers(name, target, expected):
   assert_equal(model, found, expected[name])
 
 
+def test_crop(tmp_path):
+  model = networks.unpadded(3)
+  files.write(tmp_path / 'export', model)
+  q = networks.clips(6, frames=networks.WINDOW)
+  sources = print_c.sources(model, keep=True)
+  found = c_engine.layers(model, sources, q, options('default'))
+  wanted = golden.intermediates(golden.read(tmp_path / 'export'), q)
+  assert_equal(model, found, wanted)
+
+
 @pytest.mark.parametrize('compiler', COMPILERS)
 def test_compilers(compiler, expected, monkeypatch):
   monkeypatch.setenv('CC', compiler)

@@ -14,6 +14,12 @@ def test_shortcut_keeps_every_second_frame_and_appends_zeros():
   assert found[..., 0].tolist() == [[[0, 3], [8, 11]]]
 
 
+def test_shortcut_drops_the_edges_before_it_strides():
+  stream = jnp.arange(7.0).reshape(1, 7, 1)
+  found = stream_layers.Shortcut(2, 1, ((1, 1),)).apply({}, stream)
+  assert found[0, :, 0].tolist() == [1, 3, 5]
+
+
 def test_add_saturates_with_the_gradient_of_a_sum():
   layer = stream_layers.Add(integer.StreamFormat(4, 0))
   r, y = jnp.array([3.0, 7.0, -8.0]), jnp.array([4.0, 1.0, -1.0])

@@ -36,6 +36,13 @@ def test_another_configuration(tmp_path):
   )
 
 
+def test_a_workdir_without_the_padding_has_that_of_all_before(tmp_path):
+  workdir.write_json(tmp_path / 'config.json', {'model': {'size': 'S'}})
+  config = workdir.read_config(tmp_path)
+  assert config == {'model': {'size': 'S', 'padding': 'same'}}
+  assert workdir.differences(tmp_path, config) == {}
+
+
 def test_ignored_keys_may_differ(tmp_path):
   workdir.prepare(tmp_path, CONFIG, seed=0)
   workdir.check_config(tmp_path, changed(bits=9), ignore=('accumulator.',))
