@@ -103,7 +103,9 @@ def test_counts(tmp_path):
   assert result.used['classes read'] == CLIPS * 3 * 5
 
 
-def test_a_mutation_is_caught(tmp_path):
+def test_a_mutation_is_caught(tmp_path, monkeypatch):
+  # Nobody wants the program again.
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   register, spec = SPEECH[0]
   model = speech.network(register)
   sources = tmp_path / 'rtl'
