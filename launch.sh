@@ -97,7 +97,8 @@ $version_check" > /dev/null 2>&1 && return
 
 checksum() {
   { printf '%s\n' "$root" "$1"
-    cat setup.cfg pyproject.toml constraints.txt
+    cat setup.cfg setup.py pyproject.toml constraints.txt \
+      bnn_jax/nn/kernels/*.[ch]
   } | sha256sum
 }
 

@@ -17,7 +17,7 @@ from bnn_jax import errors
 # system on every call, which doubles its time: hence pieces of frames.
 _CPU_FRAMES = 14
 # Quantiles of a mel bin between which its thermometer's thresholds lie.
-_LEVEL_RANGE = (0.2, 0.995)
+_LEVEL_RANGE = (0.01, 0.995)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,11 +324,11 @@ def thermometer_levels(
 ) -> np.ndarray:
   """Chooses the thresholds of a thermometer code, one row per bin.
 
-  Threshold i of n lies i / (n + 1) of the way from the bin's 20 % quantile,
-  about its noise floor, to its 99.5 % quantile: even steps of loudness. (Even
-  shares of the values would spend most thresholds on the noise floor.) Where
-  these collide, later ones are raised, so that each row ascends strictly
-  within [1, 2^bits - 1]. Used as q >= threshold.
+  Threshold i of n lies i / (n + 1) of the way from the bin's 1 % quantile to
+  its 99.5 % quantile: even steps of loudness, which a quiet speaker passes,
+  too. (Even shares of the values would spend most thresholds on the noise
+  floor.) Where these collide, later ones are raised, so that each row ascends
+  strictly within [1, 2^bits - 1]. Used as q >= threshold.
 
   Args:
     q: unsigned integers `[n, T, F]` of some training clips.

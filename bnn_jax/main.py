@@ -19,7 +19,8 @@ from ml_collections import config_flags
 from bnn_jax import errors
 
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'File with get_config, options behind a colon.',
+  'config', None, 'File with get_config, options behind a colon; by default, '
+  'in all modes but train, the configuration of the workdir.',
   lock_config=True,
 )
 _WORKDIR = flags.DEFINE_string(
@@ -53,16 +54,16 @@ def main(argv: list[str]) -> None:
     raise errors.UserError(
       f'argument {argv[1]!r} has no meaning; every setting is a --flag.'
     )
-  if _CONFIG.value is None:
+  if _CONFIG.value is None and (_MODE.value == 'train' or not _WORKDIR.value):
     raise errors.UserError(
       '--config is missing; name a file, such as --config=configs/kws.py.'
     )
   # Orbax logs an error that it raises, too, with its traceback.
   logging.set_verbosity(logging.FATAL)
-  _run(_MODE.value, _CONFIG.value, _folder())
+  _run(_MODE.value, _folder())
 
 
-def _run(mode: str, config, folder: pathlib.Path) -> None:
+def _run(mode: str, folder: pathlib.Path) -> None:
   # Imported here, since a process that only synthesizes speech imports this
   # module again and needs none of it, and since errors in flags come sooner.
   import jax
@@ -77,7 +78,17 @@ def _run(mode: str, config, folder: pathlib.Path) -> None:
   console = rich.console.Console(
     quiet=jax.process_index() > 0, soft_wrap=True
   )
-  _MODES[mode](config, folder, console)
+  _MODES[mode](_config(folder), folder, console)
+
+
+def _config(folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """What --config says, or else the workdir's own configuration."""
+  from bnn_jax.training import workdir
+
+  if _CONFIG.value is not None:
+    return _CONFIG.value
+  stored = workdir.read_json(folder / workdir.CONFIG)
+  return ml_collections.ConfigDict(stored).lock()
 
 
 def _train(config, folder: pathlib.Path, console) -> None:

@@ -236,11 +236,11 @@ def test_quantization_refuses(values):
 
 
 def test_thermometer_levels_are_even_steps_of_loudness():
-  # The 20 % quantile is 40 and the 99.5 % quantile 199, of 0, 1, ..., 200.
+  # The 1 % quantile is 2 and the 99.5 % quantile 199, of 0, 1, ..., 200.
   q = np.arange(201, dtype=np.uint8).reshape(1, 201, 1)
   levels = features.thermometer_levels(q, 3)
   assert levels.dtype == np.int32
-  assert levels.tolist() == [[80, 120, 159]]
+  assert levels.tolist() == [[51, 101, 150]]
 
 
 def test_thermometer_levels_of_degenerate_bins():

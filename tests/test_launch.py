@@ -10,6 +10,8 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+# Its sources are compiled by the installation.
+KERNELS = 'bnn_jax/nn/kernels'
 TOOLS = ('bash', 'cat', 'cp', 'dirname', 'env', 'flock', 'id', 'mkdir', 'mv',
          'rm', 'sha256sum', 'sleep')
 TARGETS = ('cpu', 'gpu', 'tpu', 'multi-host', 'slurm', 'test')
@@ -53,9 +55,10 @@ class Launcher:
     self.root.mkdir()
     self.bin.mkdir()
     self.log.touch()
-    for name in ('launch.sh', 'setup.cfg', 'pyproject.toml',
-                 'constraints.txt'):
-      shutil.copy(ROOT / name, self.root)
+    (self.root / KERNELS).mkdir(parents=True)
+    for name in ('launch.sh', 'setup.cfg', 'setup.py', 'pyproject.toml',
+                 'constraints.txt', f'{KERNELS}/overflow.h'):
+      shutil.copy(ROOT / name, self.root / name)
     for name in TOOLS:
       (self.bin / name).symlink_to(str(shutil.which(name)))
     self.stub('python3', PYTHON.format(python=sys.executable))

@@ -127,6 +127,11 @@ def test_config_is_needed(command):
   refused(command.run([*command.line('x')[:3]]), '--config is missing')
 
 
+def test_config_of_a_workdir_that_has_none(command, tmp_path):
+  line = [*command.line('x')[:3], f'--workdir={tmp_path}', '--mode=export']
+  refused(command.run(line), f'{tmp_path}/config.json cannot be read')
+
+
 def test_config_behind_a_space(command):
   line = [*command.line('x')[:3], '--config', 'configs/kws.py:smoke']
   refused(command.run([*line, '--config.foo=3']), '--config.foo does not exist')
@@ -313,22 +318,27 @@ def test_evaluation_with_another_accumulator(command, workdir):
 
 
 def test_exported_network_is_verified(command, workdir):
-  done = command(workdir, *SHORT, '--mode=export')
+  # Without --config the workdir's own is taken.
+  plain = [*command.line('x')[:3], f'--workdir={workdir}']
+  done = command.run([*plain, '--mode=export'])
   assert done.returncode == 0, done.stderr
   assert f'export: {workdir}/export, ' in done.stdout
-  done = command(workdir, *SHORT, '--mode=verify', '--deep')
+  done = command.run([*plain, '--mode=verify', '--deep'])
   assert done.returncode == 0, done.stdout + done.stderr
   lines = done.stdout.splitlines()
-  assert lines[:4] == [
+  assert lines[:7] == [
     f'{workdir}/export: step {STEPS}, 5 clips',
     # 5 clips of 12 classes.
     'training graph vs JAX integer: mismatches: 0 of 60',
     'training graph vs golden: mismatches: 0 of 60',
+    'training graph vs C: mismatches: 0 of 60',
     'JAX integer vs golden: mismatches: 0 of 60',
+    'JAX integer vs C: mismatches: 0 of 60',
+    'golden vs C: mismatches: 0 of 60',
   ]
-  assert all(': mismatches: 0 of ' in line for line in lines[4:7])
-  assert len({line.rpartition(' ')[2] for line in lines[7:]}) == 1
-  assert len(lines) == 10
+  assert all(': mismatches: 0 of ' in line for line in lines[7:13])
+  assert len({line.rpartition(' ')[2] for line in lines[13:]}) == 1
+  assert len(lines) == 17
   provenance = files.read(workdir / 'export').provenance
   assert provenance['step'] == STEPS
   assert provenance['data_source'] == 'folder'
@@ -353,7 +363,8 @@ def test_a_mismatch_is_an_error(command, workdir):
   assert lines[0] == f'{path}: step 24, 2 clips'
   assert ': mismatches: 0 of' not in lines[1]
   assert lines[2].startswith('  first: clip testing[0], layer stem, index [')
-  assert lines[5] == 'JAX integer vs golden: mismatches: 0 of 24'
+  assert 'JAX integer vs golden: mismatches: 0 of 24' in lines
+  assert 'golden vs C: mismatches: 0 of 24' in lines
 
 
 def test_verification_needs_an_export(command, workdir):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bnn_jax import errors
+from bnn_jax.export import c_engine
 from bnn_jax.export import files
 from bnn_jax.export import golden
 from bnn_jax.export import integer
@@ -19,12 +20,14 @@ class Engine(NamedTuple):
     logits: from the folder and q, uint8 `[n, T, F]`, to int32 `[n, N]`.
     intermediates: from the same to what every layer gives, by its name, with
       bits as -1 and +1; None for an engine that does not tell.
+    missing: why it cannot run here, in a sentence; None where it can.
   """
 
   logits: Callable[[pathlib.Path, np.ndarray], np.ndarray]
   intermediates: (
     Callable[[pathlib.Path, np.ndarray], dict[str, np.ndarray]] | None
   )
+  missing: Callable[[], str | None] = lambda: None
 
 
 def _integer_logits(folder: pathlib.Path, q: np.ndarray) -> np.ndarray:
@@ -57,4 +60,5 @@ def _golden(folder: pathlib.Path) -> dict:
 ENGINES = {
   'JAX integer': Engine(_integer_logits, _integer_intermediates),
   'golden': Engine(_golden_logits, _golden_intermediates),
+  'C': Engine(c_engine.logits, c_engine.intermediates, c_engine.missing),
 }

@@ -13,7 +13,9 @@ from bnn_jax.data import labels
 from bnn_jax.data import sources
 from bnn_jax.export import exporter
 from bnn_jax.export import files
+from bnn_jax.export import print_c
 from bnn_jax.export import specs
+from bnn_jax.jobs import c_sources
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
 from bnn_jax.training import workdir
@@ -57,6 +59,7 @@ def run(
   path = export_path(config, folder)
   if jax.process_index() == 0:
     files.write(path, model)
+    c_sources.write(path / print_c.FOLDER, model)
   return path
 
 
@@ -114,5 +117,5 @@ def summary(path: pathlib.Path) -> str:
   return (
     f'{len(model.layers)} layers, {specs.information_bits(model) / 8:.0f} '
     f'bytes of weights and integers; {safe} of {len(convolutions)} registers '
-    'can surely not overflow'
+    f'can surely not overflow; in C, {print_c.memory(model)} bytes of memory'
   )

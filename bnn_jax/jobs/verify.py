@@ -86,8 +86,12 @@ def run(
   q, clips = _quantized(config, state, splits, limit)
   names = [layer.name for layer in exported.layers]
   logits = {GRAPH: evaluate.Evaluator(model).logits(state, q).astype(np.int32)}
+  missing = {
+    name: engine.missing() for name, engine in engines_lib.ENGINES.items()
+  }
   logits |= {
-    name: engine.logits(path, q) for name, engine in engines_lib.ENGINES.items()
+    name: engine.logits(path, q)
+    for name, engine in engines_lib.ENGINES.items() if missing[name] is None
   }
 
   def layers(engine: str, q: np.ndarray) -> Values | None:
@@ -97,6 +101,8 @@ def run(
     return None if made is None else made(path, q)
 
   tell(f'{path}: step {step}, {len(q)} clips')
+  for reason in filter(None, missing.values()):
+    tell(reason)
   equal = compare_logits(logits, layers, q, names, clips, tell)
   if deep:
     equal &= _compare_layers(logits, layers, q, names, clips, tell)

@@ -13,139 +13,27 @@ N outputs.
 """
 
 from collections.abc import Sequence
-import dataclasses
 import math
-import re
 from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
-import numpy as np
 
 from bnn_jax import errors
 from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import overflow_counts
+from bnn_jax.nn import products
+from bnn_jax.nn import register
 from bnn_jax.nn import straight_through
+from bnn_jax.nn.kernels import choice
+from bnn_jax.nn.kernels import compiled
+from bnn_jax.nn.kernels import lax_engine
+from bnn_jax.nn.kernels import pallas_gpu
 
-MODES = ('exact', 'wrap', 'saturate')
-UNITS = ('dot', 'popcount')
-GRADIENTS = ('straight_through', 'clip')
-# Up to this many words are unrolled, so that XLA fuses the register into the
-# products; beyond it a scan keeps the time to compile constant.
-_UNROLLED_WORDS = 16
-# Up to this many groups are separate products: XLA's CPU backend has no fast
-# product with a batch axis in the middle.
-_UNROLLED_GROUPS = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Accumulator:
-  """A register and the way it is fed.
-
-  Attributes:
-    bits: width P, 2 to 24; the range is [-2^(P-1), 2^(P-1) - 1].
-    overflow_mode: 'exact' (never overflows), 'wrap' or 'saturate'.
-    simd: lanes S summed exactly before each addition; 1 is per-MAC.
-    unit: 'dot' adds a word's +-1 sum; 'popcount' adds its number of equal
-      bits less half its lanes, and doubles the result.
-    gradient: 'straight_through' (1 everywhere), or 'clip' (0 where the exact
-      sum is outside the range; for 'saturate' only).
-
-  Raises:
-    UserError: a field with a value that no register has.
-  """
-
-  bits: int = 16
-  overflow_mode: str = 'exact'
-  simd: int = 64
-  unit: str = 'dot'
-  gradient: str = 'straight_through'
-
-  def __post_init__(self):
-    for name, valid in (
-      ('overflow_mode', MODES), ('unit', UNITS), ('gradient', GRADIENTS),
-    ):
-      if getattr(self, name) not in valid:
-        raise errors.UserError(
-          f'{name}={getattr(self, name)!r} does not exist; '
-          f'choose one of {", ".join(valid)}.'
-        )
-    if not _is_integer(self.bits) or not 2 <= self.bits <= 24:
-      raise errors.UserError(
-        f'accumulator bits={self.bits!r} is not possible; choose 2 to 24.'
-      )
-    if not _is_integer(self.simd) or self.simd < 1:
-      raise errors.UserError(
-        f'simd={self.simd!r} is not possible; choose a positive integer.'
-      )
-    if self.gradient == 'clip' and self.overflow_mode != 'saturate':
-      raise errors.UserError(
-        f"gradient='clip' does not fit overflow_mode={self.overflow_mode!r}; "
-        "choose overflow_mode='saturate' or gradient='straight_through'."
-      )
-
-  @property
-  def minimum(self) -> int:
-    """The lowest value that the register holds."""
-    return -(2 ** (self.bits - 1))
-
-  @property
-  def maximum(self) -> int:
-    """The highest value that the register holds."""
-    return 2 ** (self.bits - 1) - 1
-
-  def register(self, value: jax.Array) -> jax.Array:
-    """The rule R: int32 `value` as the register holds it."""
-    if self.overflow_mode == 'wrap':
-      return ((value - self.minimum) & (2**self.bits - 1)) + self.minimum
-    if self.overflow_mode == 'saturate':
-      return jnp.clip(value, self.minimum, self.maximum)
-    return value
-
-  def at(self, path: str) -> 'Accumulator':
-    """Itself, whatever the layer; see `LayerAccumulators`."""
-    del path
-    return self
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerAccumulators:
-  """One accumulator for most layers and others for some.
-
-  Attributes:
-    default: for layers that no rule names.
-    rules: (regular expression, accumulator) pairs; the first whose expression
-      is found in a layer's path, such as 'stem/conv', holds.
-  """
-
-  default: Accumulator
-  rules: tuple[tuple[str, Accumulator], ...] = ()
-
-  def at(self, path: str) -> Accumulator:
-    """The accumulator of the layer at `path`."""
-    for pattern, accumulator in self.rules:
-      if re.search(pattern, path):
-        return accumulator
-    return self.default
-
-
-class Telemetry(NamedTuple):
-  """Counts of overflow over outputs, int32; `docs/arithmetic.md`, section 4.
-
-  Attributes:
-    outputs: how many outputs were counted.
-    persistent: the exact sum is outside the range.
-    transient: the exact sum is inside, but some exact prefix is outside.
-    sign_flip: the result's sign differs from the exact sum's.
-    magnitude: sum of each output's largest distance of an exact prefix from
-      the range.
-  """
-
-  outputs: jax.Array
-  persistent: jax.Array
-  transient: jax.Array
-  sign_flip: jax.Array
-  magnitude: jax.Array
+Accumulator = register.Accumulator
+LayerAccumulators = register.LayerAccumulators
+Telemetry = overflow_counts.Telemetry
 
 
 class Accumulation(NamedTuple):
@@ -203,6 +91,8 @@ def matmul(
   w: jax.Array,
   accumulator: Accumulator,
   preload: jax.Array | None = None,
+  *,
+  engine: str | None = None,
 ) -> jax.Array:
   """Matrix product of +-1 operands through `accumulator`.
 
@@ -211,6 +101,7 @@ def matmul(
     w: `[K, N]` of +-1.
     accumulator: the register.
     preload: `[N]` integers in its range that it starts from; 0 by default.
+    engine: as for `conv`.
 
   Returns:
     `[..., N]` float32 integers. The gradient is that of the exact product
@@ -221,7 +112,9 @@ def matmul(
   """
   _check_dense(w)
   flat = x.reshape(-1, x.shape[-1])
-  result = accumulate(flat, w, accumulator, preload).result
+  result = accumulate(
+    flat, w, accumulator, preload, with_exact=False, engine=engine
+  ).result
   return result.reshape(*x.shape[:-1], -1)
 
 
@@ -235,6 +128,7 @@ def conv(
   padding: geometry_lib.Padding = 'SAME',
   dilation: int | Sequence[int] = 1,
   groups: int = 1,
+  engine: str | None = None,
 ) -> jax.Array:
   """Convolution (cross-correlation) of +-1 operands through `accumulator`.
 
@@ -247,6 +141,7 @@ def conv(
     padding: 'SAME', 'VALID' or (before, after) pairs; padded values are -1.
     dilation: step between taps, one or one for each spatial axis.
     groups: channel groups.
+    engine: see `bnn_jax.nn.kernels.choice`; all give the same integers.
 
   Returns:
     `[B, *output, N]` float32 integers. The gradient is that of the exact
@@ -257,7 +152,7 @@ def conv(
   """
   return accumulate(
     x, w, accumulator, preload, strides=strides, padding=padding,
-    dilation=dilation, groups=groups,
+    dilation=dilation, groups=groups, with_exact=False, engine=engine,
   ).result
 
 
@@ -307,6 +202,8 @@ def accumulate(
   dilation: int | Sequence[int] = 1,
   groups: int = 1,
   with_telemetry: bool = False,
+  with_exact: bool = True,
+  engine: str | None = None,
 ) -> Accumulation:
   """`conv` (or `matmul` on `[B, K]`) together with all it can tell.
 
@@ -320,6 +217,9 @@ def accumulate(
     dilation: as for `conv`.
     groups: as for `conv`.
     with_telemetry: also count overflow, which costs the words' sums.
+    with_exact: the values of the exact sum will be used. Without, they are
+      right all the same, but cost products of their own where they are used.
+    engine: as for `conv`.
 
   Returns:
     Result, exact sum and telemetry.
@@ -327,174 +227,55 @@ def accumulate(
   shape = geometry_lib.geometry(
     x.shape, w.shape, strides, padding, dilation, groups
   )
+  chosen = choice.choose(engine, accumulator, shape, w.shape[-1])
   scale = 1 if accumulator.unit == 'dot' else 2
-  exact = _exact(x, w, shape)
-  if preload is not None:
-    exact = exact + scale * preload
   m = odd_words(w.shape, accumulator.simd) if scale == 2 else 0
-  # An exact sum has the parity of m, so the register's is an integer.
-  integer_sum = (exact.astype(jnp.int32) + m) // scale
-  trace = None
-  if with_telemetry or accumulator.overflow_mode == 'saturate':
-    trace = _run_words(x, w, accumulator, preload, shape, with_telemetry)
-    register = trace.register
-  else:
-    # Addition modulo 2^P: wrapping once at the end is wrapping every time.
-    register = accumulator.register(integer_sum)
-  result = (scale * register - m).astype(exact.dtype)
-  surrogate = exact
-  if accumulator.gradient == 'clip':
-    inside = (integer_sum >= accumulator.minimum) & (
-      integer_sum <= accumulator.maximum
+  surrogate = products.exact(x, w, shape)
+  if preload is not None:
+    surrogate = surrogate + scale * preload
+  operands = lax.stop_gradient((x, w, preload))
+  exact, prefixes = surrogate, None
+  if chosen in compiled.LEVELS and not with_telemetry:
+    needs_exact = with_exact or accumulator.gradient == 'clip'
+    result, sums = compiled.run(
+      *operands, accumulator, shape, chosen, needs_exact
     )
-    surrogate = jnp.where(inside, exact, lax.stop_gradient(exact))
+    if needs_exact:
+      exact = straight_through.straight_through(sums, surrogate)
+  elif with_telemetry or accumulator.overflow_mode == 'saturate':
+    held, prefixes = _trace(
+      operands, accumulator, shape, chosen, with_telemetry
+    )
+    result = (scale * held - m).astype(exact.dtype)
+  elif accumulator.overflow_mode == 'exact':
+    result = lax.stop_gradient(exact)
+  else:
+    # Addition modulo 2^P: wrapping once at the end is wrapping every time. An
+    # exact result has the parity of m, so the register's is an integer.
+    total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
+    result = (scale * accumulator.register(total) - m).astype(exact.dtype)
+  if accumulator.gradient == 'clip':
+    surrogate = _only_inside(surrogate, exact, accumulator, m)
   counts = None
-  if with_telemetry:
-    counts = _count(trace, accumulator, result, scale, m)
+  if prefixes is not None:
+    counts = overflow_counts.count(prefixes, accumulator, result, exact)
   return Accumulation(
     straight_through.straight_through(result, surrogate), exact, counts
   )
 
 
-class _Trace(NamedTuple):
-  """State of all registers after some words; exact_* stay 0 if not traced."""
-
-  register: jax.Array
-  exact: jax.Array
-  lowest: jax.Array
-  highest: jax.Array
+def _trace(operands, accumulator, shape, chosen, with_telemetry):
+  """The registers' end, and the exact prefixes if asked for."""
+  if chosen == 'pallas' and not with_telemetry:
+    return pallas_gpu.run(*operands, accumulator, shape), None
+  return lax_engine.run(*operands, accumulator, shape, with_telemetry)
 
 
-def _run_words(x, w, accumulator, preload, shape, with_prefixes) -> _Trace:
-  """Feeds the registers word by word, int32 `[B, *output, N]`."""
-  parts = geometry_lib.words(shape.taps, w.shape[-2], accumulator.simd)
-  x, w = lax.stop_gradient((x, w))
-  outputs = (x.shape[0], *shape.output_shape(x.shape[1:-1]), w.shape[-1])
-  start = jnp.zeros(outputs, jnp.int32)
-  if preload is not None:
-    start = start + lax.stop_gradient(preload).astype(jnp.int32)
-  state = _Trace(start, start, start, start)
-
-  def step(state, word_x, word_w, lanes):
-    total = _grouped_dot(word_x, word_w).astype(jnp.int32)
-    if accumulator.unit == 'popcount':
-      # popcount - floor(n / 2), from total = 2 * popcount - n.
-      total = (total + lanes % 2) // 2
-    register = accumulator.register(state.register + total)
-    if not with_prefixes:
-      return state._replace(register=register)
-    exact = state.exact + total
-    return _Trace(
-      register, exact, jnp.minimum(state.lowest, exact),
-      jnp.maximum(state.highest, exact),
-    )
-
-  patches = geometry_lib.operands(x, shape)
-  weights = geometry_lib.grouped_weights(w, shape.groups)
-  if len(parts) <= _UNROLLED_WORDS:
-    for word in parts:
-      lanes = slice(word.start, word.stop)
-      state = step(
-        state, patches[..., lanes], weights[:, lanes], word.stop - word.start
-      )
-    return state
-  return _scan_words(step, state, patches, weights, parts)
-
-
-def _scan_words(step, state, patches, weights, parts) -> _Trace:
-  """The same by a scan over words of equal length; missing lanes weigh 0."""
-  lanes = np.array([word.stop - word.start for word in parts])
-  starts = np.array([word.start for word in parts])
-  index = starts[:, None] + np.arange(lanes.max())
-  present = np.arange(lanes.max()) < lanes[:, None]
-  index = np.where(present, index, 0)
-  word_x = jnp.moveaxis(patches[..., index], -2, 0)
-  word_w = jnp.moveaxis(weights[:, index], 1, 0)
-  word_w = word_w * present[:, None, :, None].astype(weights.dtype)
-
-  def body(carry, word):
-    return step(carry, *word), None
-
-  return lax.scan(body, state, (word_x, word_w, jnp.asarray(lanes)))[0]
-
-
-def _grouped_dot(x: jax.Array, w: jax.Array) -> jax.Array:
-  """`[..., G, K]` by `[G, K, N // G]` to `[..., N]`, exactly."""
-  if w.shape[0] <= _UNROLLED_GROUPS:
-    return jnp.concatenate(
-      [_dot(x[..., group, :], w[group]) for group in range(w.shape[0])], -1
-    )
-  y = jnp.einsum('...gk,gkn->...gn', x, w, precision=lax.Precision.HIGHEST)
-  return y.reshape(*y.shape[:-2], -1)
-
-
-def _dot(x: jax.Array, w: jax.Array) -> jax.Array:
-  # The default precision is TF32 on recent GPUs and bfloat16 on TPUs, which
-  # do not hold the gradient's operands.
-  return jnp.matmul(x, w, precision=lax.Precision.HIGHEST)
-
-
-def _exact(x: jax.Array, w: jax.Array, shape: geometry_lib.Geometry):
-  """The sums without a register, by whichever products are fast."""
-  if shape.kernel and w.shape[-2] == 1:
-    return _depthwise(x, w, shape)
-  if shape.kernel and shape.groups == 1:
-    return _convolution(x, w, shape)
-  kernels = w.reshape(-1, *w.shape[-2:])
-  return sum(
-    _grouped_dot(
-      view.reshape(*view.shape[:-1], shape.groups, -1),
-      geometry_lib.grouped_weights(kernel, shape.groups),
-    )
-    for view, kernel in zip(geometry_lib.taps(x, shape), kernels, strict=True)
-  )
-
-
-def _convolution(x, w, shape):
-  axes = 'HW'[: len(shape.kernel)]
-  return lax.conv_general_dilated(
-    geometry_lib.pad(x, shape), w, shape.strides, 'VALID',
-    rhs_dilation=shape.dilation,
-    dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
-    precision=lax.Precision.HIGHEST,
-  )
-
-
-def _depthwise(x, w, shape):
-  """One input channel an output: shifted multiply-adds beat a convolution."""
-  multiplier = w.shape[-1] // shape.groups
-  kernels = w.reshape(-1, w.shape[-1])
-  views = geometry_lib.taps(x, shape)
-  if multiplier > 1:
-    views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
-  return sum(
-    view * kernel for view, kernel in zip(views, kernels, strict=True)
-  )
-
-
-def _count(trace, accumulator, result, scale, m) -> Telemetry:
-  """Telemetry `[B]` from the registers' traces."""
-  low, high = accumulator.minimum, accumulator.maximum
-  persistent = (trace.exact < low) | (trace.exact > high)
-  outside = (trace.lowest < low) | (trace.highest > high)
-  distance = jnp.maximum(low - trace.lowest, trace.highest - high)
-  flipped = (result >= 0) != (scale * trace.exact - m >= 0)
-
-  def total(values):
-    values = values.astype(jnp.int32)
-    return jnp.sum(values, axis=tuple(range(1, values.ndim)))
-
-  return Telemetry(
-    outputs=total(jnp.ones_like(persistent)),
-    persistent=total(persistent),
-    transient=total(outside & ~persistent),
-    sign_flip=total(flipped),
-    magnitude=total(jnp.maximum(distance, 0)),
-  )
-
-
-def _is_integer(value) -> bool:
-  return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+def _only_inside(surrogate, exact, accumulator, m):
+  """The surrogate, a constant where the exact sum is outside the range."""
+  share = relative_sum(lax.stop_gradient(exact), accumulator, m)
+  inside = (share >= -1) & (share < 1)
+  return jnp.where(inside, surrogate, lax.stop_gradient(surrogate))
 
 
 def _check_dense(w: jax.Array) -> None:

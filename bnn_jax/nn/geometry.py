@@ -178,32 +178,49 @@ def taps(x: jax.Array, shape: Geometry) -> list[jax.Array]:
     One array `[B, *output, C]` a tap, in the order of accumulation; padded
     positions hold -1.
   """
-  output = shape.output_shape(x.shape[1:-1])
-  padded = pad(x, shape)
-  views = []
+  return views(x, shape, -1)
+
+
+def views(x: jax.Array, shape: Geometry, padding: int) -> list[jax.Array]:
+  """`taps` of an input that is not +-1.
+
+  Args:
+    x: `[B, *spatial, ...]`.
+    shape: geometry of the convolution.
+    padding: what padded positions hold.
+
+  Returns:
+    One array `[B, *output, ...]` a tap.
+  """
+  axes = len(shape.kernel)
+  rest = x.shape[1 + axes :]
+  output = shape.output_shape(x.shape[1 : 1 + axes])
+  around = ((0, 0), *shape.padding, *[(0, 0)] * len(rest))
+  padded = jnp.pad(x, around, constant_values=padding)
+  found = []
   for position in itertools.product(*map(range, shape.kernel)):
     starts = [p * d for p, d in zip(position, shape.dilation, strict=True)]
     stops = [
       start + (size - 1) * stride + 1
       for start, size, stride in zip(starts, output, shape.strides, strict=True)
     ]
-    views.append(
+    found.append(
       lax.slice(
         padded,
-        (0, *starts, 0),
-        (x.shape[0], *stops, x.shape[-1]),
-        (1, *shape.strides, 1),
+        (0, *starts, *[0] * len(rest)),
+        (x.shape[0], *stops, *rest),
+        (1, *shape.strides, *[1] * len(rest)),
       )
     )
-  return views
+  return found
 
 
 def operands(x: jax.Array, shape: Geometry) -> jax.Array:
   """The ordered operands of every output, `[B, *output, G, K]`."""
-  views = [
+  by_group = [
     view.reshape(*view.shape[:-1], shape.groups, -1) for view in taps(x, shape)
   ]
-  return jnp.concatenate(views, axis=-1)
+  return jnp.concatenate(by_group, axis=-1)
 
 
 def grouped_weights(w: jax.Array, groups: int) -> jax.Array:

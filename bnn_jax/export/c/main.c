@@ -1,0 +1,110 @@
+/* Classifies a wav file of 16 kHz, 16 bits and one channel:
+ *
+ *   cc -std=c99 -O3 -march=native *.c -o classify
+ *   ./classify clip.wav
+ *
+ * Prints the class and all logits. Shorter clips are filled up with silence, of
+ * longer ones the beginning counts.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "bnn_model.h"
+#include "frontend.h"
+
+#define SAMPLES (FRONTEND_WINDOW + (BNN_FRAMES - 1) * FRONTEND_HOP)
+
+typedef char sizes_fit[FRONTEND_BINS == BNN_BINS ? 1 : -1];
+
+static int16_t samples[SAMPLES];
+static uint8_t q[BNN_FRAMES * BNN_BINS];
+
+static uint32_t number(const unsigned char *bytes, int count) {
+  uint32_t value = 0;
+  for (int i = 0; i < count; ++i) {
+    value |= (uint32_t)bytes[i] << 8 * i;
+  }
+  return value;
+}
+
+static int skip(FILE *file, uint32_t count) {
+  for (; count; --count) {
+    if (getc(file) == EOF) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+static void read_samples(FILE *file, uint32_t bytes) {
+  unsigned char sample[2];
+  for (uint32_t i = 0; i < SAMPLES && 2 * i + 1 < bytes; ++i) {
+    if (fread(sample, 1, 2, file) != 2) {
+      return;
+    }
+    const int32_t value = (int32_t)number(sample, 2);
+    samples[i] = (int16_t)(value < 32768 ? value : value - 65536);
+  }
+}
+
+/* Returns NULL, or what is wrong with the file. */
+static const char *read_wav(FILE *file) {
+  unsigned char head[12], format[16];
+  int is_known = 0;
+  if (fread(head, 1, 12, file) != 12 || memcmp(head, "RIFF", 4) ||
+      memcmp(head + 8, "WAVE", 4)) {
+    return "is no wav file";
+  }
+  while (fread(head, 1, 8, file) == 8) {
+    const uint32_t size = number(head + 4, 4);
+    if (!memcmp(head, "data", 4)) {
+      if (!is_known) {
+        return "has no format before its data";
+      }
+      read_samples(file, size);
+      return NULL;
+    }
+    if (!memcmp(head, "fmt ", 4) && size >= 16) {
+      if (fread(format, 1, 16, file) != 16) {
+        return "ends in its format";
+      }
+      is_known = number(format, 2) == 1 && number(format + 2, 2) == 1 &&
+                 number(format + 4, 4) == BNN_SAMPLE_RATE &&
+                 number(format + 14, 2) == 16;
+      if (!is_known) {
+        return "is not 16-bit PCM of one channel at the model's sample rate";
+      }
+      if (!skip(file, size - 16 + size % 2)) {
+        return "ends in its format";
+      }
+    } else if (!skip(file, size) || (size % 2 && !skip(file, 1))) {
+      break;
+    }
+  }
+  return "has no data";
+}
+
+int main(int count, char **arguments) {
+  int32_t logits[BNN_CLASSES];
+  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
+  const char *problem;
+  if (!file) {
+    fprintf(stderr, "usage: classify CLIP.wav\n");
+    return 2;
+  }
+  problem = read_wav(file);
+  fclose(file);
+  if (problem) {
+    fprintf(stderr, "error: %s %s\n", arguments[1], problem);
+    return 1;
+  }
+  if (frontend_clip(samples, SAMPLES, q) != BNN_FRAMES) {
+    return 1;
+  }
+  bnn_run(q, logits);
+  printf("%s\n", bnn_class_names[bnn_argmax(logits)]);
+  for (int i = 0; i < BNN_CLASSES; ++i) {
+    printf("  %s: %ld\n", bnn_class_names[i], (long)logits[i]);
+  }
+  return 0;
+}

@@ -1,0 +1,208 @@
+/* Convolutions in plain C: a word of one output after the other. */
+
+/* What a layer calls is compiled with its constants. The layers stay apart:
+ * joined, gcc finds too few registers for the loops of all.
+ */
+#if defined(__GNUC__)
+#define BNN_INLINE static inline __attribute__((always_inline, unused))
+#define BNN_LAYER static __attribute__((noinline))
+#else
+#define BNN_INLINE static inline
+#define BNN_LAYER static
+#endif
+
+/* Elements at equal places of the arrays of a loop may share their memory. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define BNN_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define BNN_INDEPENDENT
+#endif
+
+typedef char shifts_are_arithmetic[(-1 >> 1) == -1 ? 1 : -1];
+typedef char memory_is_as_stated[sizeof(memory) <= BNN_MEMORY ? 1 : -1];
+
+/* A convolution over time.
+ *
+ * An output has `repeats` times `full_words` words of `full_lanes` lanes and,
+ * where there are any, one word of `rest_lanes`. A word with d unequal lanes
+ * adds its bias - scale * d to the register.
+ */
+typedef struct {
+  int32_t frames;        /* Of the input. */
+  int32_t frame_bytes;   /* Of the input. */
+  int32_t positions;     /* Frames of the output. */
+  int32_t taps, stride, dilation, before;
+  int32_t groups;
+  int32_t lanes;         /* Input channels of a group. */
+  int32_t outputs;       /* Of a group. */
+  int32_t repeats, full_words, full_lanes, rest_lanes;
+  int32_t full_bias, rest_bias, scale;
+  int32_t saturates;     /* After each word; else `bits` are kept at the end. */
+  int32_t bits;          /* Of the register. */
+  int32_t start;         /* Of every register, beside its preload. */
+  int32_t step, offset;  /* The result is step * register - offset. */
+} Conv;
+
+/* The lowest bits of v in two's complement. */
+BNN_INLINE int32_t wrap(int32_t v, int32_t bits) {
+  const uint32_t half = (uint32_t)1 << (bits - 1);
+  const uint32_t kept = ((uint32_t)v + half) & (2 * half - 1);
+  return (int32_t)kept - (int32_t)half;
+}
+
+BNN_INLINE int32_t popcount(uint64_t x) {
+#if defined(__POPCNT__) && !defined(BNN_PLAIN)
+  return __builtin_popcountll(x);
+#elif UINTPTR_MAX > 0xffffffff
+  x -= x >> 1 & UINT64_C(0x5555555555555555);
+  x = (x & UINT64_C(0x3333333333333333)) +
+      (x >> 2 & UINT64_C(0x3333333333333333));
+  x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+  x += x >> 8;
+  x += x >> 16;
+  x += x >> 32;
+  return (int32_t)(x & 127);
+#else
+  uint32_t low = (uint32_t)x, high = (uint32_t)(x >> 32);
+  low -= low >> 1 & 0x55555555;
+  high -= high >> 1 & 0x55555555;
+  low = (low & 0x33333333) + (low >> 2 & 0x33333333);
+  high = (high & 0x33333333) + (high >> 2 & 0x33333333);
+  low += high;
+  low = (low & 0x0f0f0f0f) + (low >> 4 & 0x0f0f0f0f);
+  low += low >> 8;
+  low += low >> 16;
+  return (int32_t)(low & 127);
+#endif
+}
+
+/* The operands of one output, its taps one behind the other without gaps. */
+BNN_INLINE void gather(const Conv *c, const uint8_t *bits, int32_t position,
+                       int32_t group, uint8_t *operands) {
+  const int32_t first = group * c->lanes;
+  int32_t place = 0;
+  for (int32_t tap = 0; tap < c->taps; ++tap) {
+    const int32_t frame =
+        position * c->stride + tap * c->dilation - c->before;
+    const int is_inside = frame >= 0 && frame < c->frames;
+    const uint8_t *row = bits + (is_inside ? frame : 0) * c->frame_bytes;
+    if (c->lanes % 8 == 0) {
+      for (int32_t i = 0; i < c->lanes / 8; ++i) {
+        operands[place / 8 + i] = is_inside ? row[first / 8 + i] : 0;
+      }
+      place += c->lanes;
+      continue;
+    }
+    for (int32_t lane = first; lane < first + c->lanes; ++lane, ++place) {
+      const int bit = is_inside ? row[lane / 8] >> lane % 8 & 1 : 0;
+      operands[place / 8] =
+          (uint8_t)((place % 8 ? operands[place / 8] : 0) | bit << place % 8);
+    }
+  }
+  operands[(place + 7) / 8] = 0;
+}
+
+/* `count` <= 64 operands from `place` on; the other bits are 0. */
+BNN_INLINE uint64_t unit(const uint8_t *operands, int32_t place,
+                         int32_t count) {
+  const uint8_t *bytes = operands + place / 8;
+  const int32_t shift = place % 8;
+  uint64_t bits = 0;
+  for (int32_t i = 0; i < (count + 7) / 8; ++i) {
+    uint32_t byte = bytes[i];
+    if (shift) {
+      byte = (byte >> shift | (uint32_t)bytes[i + 1] << (8 - shift)) & 255;
+    }
+    bits |= (uint64_t)byte << 8 * i;
+  }
+  return count == 64 ? bits : bits & ((UINT64_C(1) << count % 64) - 1);
+}
+
+/* Cuts the words of one output into units; returns how many there are. */
+BNN_INLINE int32_t cut(const Conv *c, const uint8_t *operands, uint64_t *units) {
+  int32_t place = 0, made = 0;
+  for (int32_t repeat = 0; repeat < c->repeats; ++repeat) {
+    for (int32_t word = 0; word <= c->full_words; ++word) {
+      const int32_t end =
+          place + (word < c->full_words ? c->full_lanes : c->rest_lanes);
+      for (; place < end; place += 64) {
+        const int32_t left = end - place;
+        units[made++] = unit(operands, place, left < 64 ? left : 64);
+      }
+      place = end;
+    }
+  }
+  return made;
+}
+
+/* Adds one word to the registers of a group; returns the next word's weights.
+ */
+BNN_INLINE const uint64_t *add_word(const Conv *c, const uint64_t *units,
+                                    const uint64_t *weights, int32_t lanes,
+                                    int32_t bias) {
+  Tally *const counts = memory.counts;
+  Sum *const sums = memory.sums;
+  const int32_t outputs = c->outputs;
+  const Sum low = (Sum)-((int32_t)1 << (c->bits - 1));
+  const Sum high = (Sum)(((int32_t)1 << (c->bits - 1)) - 1);
+  for (int32_t n = 0; n < outputs; ++n) {
+    counts[n] = (Tally)popcount(units[0] ^ weights[n]);
+  }
+  for (int32_t i = 1; i < (lanes + 63) / 64; ++i) {
+    weights += outputs;
+    for (int32_t n = 0; n < outputs; ++n) {
+      counts[n] = (Tally)(counts[n] + popcount(units[i] ^ weights[n]));
+    }
+  }
+  for (int32_t n = 0; n < outputs; ++n) {
+    Sum v = (Sum)(sums[n] + bias - c->scale * counts[n]);
+    if (c->saturates) {
+      v = v < low ? low : v;
+      v = v > high ? high : v;
+    }
+    sums[n] = v;
+  }
+  return weights + outputs;
+}
+
+BNN_INLINE void finish(const Conv *c, Result *results) {
+  for (int32_t n = 0; n < c->outputs; ++n) {
+    int32_t v = memory.sums[n];
+    if (!c->saturates) {
+      v = wrap(v, c->bits);
+    }
+    results[n] = (Result)(c->step * v - c->offset);
+  }
+}
+
+/* weights: of a group its units, of a unit its outputs.
+ * preload: of every output, or NULL.
+ */
+BNN_INLINE void conv_words(const Conv *c, const uint64_t *weights,
+                           const Sum *preload, const uint8_t *bits,
+                           Result *results) {
+  for (int32_t position = 0; position < c->positions; ++position) {
+    const uint64_t *w = weights;
+    for (int32_t group = 0; group < c->groups; ++group) {
+      const uint64_t *units = memory.units;
+      gather(c, bits, position, group, memory.operands);
+      cut(c, memory.operands, memory.units);
+      for (int32_t n = 0; n < c->outputs; ++n) {
+        memory.sums[n] = (Sum)(
+            c->start + (preload ? preload[group * c->outputs + n] : 0));
+      }
+      for (int32_t repeat = 0; repeat < c->repeats; ++repeat) {
+        for (int32_t word = 0; word < c->full_words; ++word) {
+          w = add_word(c, units, w, c->full_lanes, c->full_bias);
+          units += (c->full_lanes + 63) / 64;
+        }
+        if (c->rest_lanes) {
+          w = add_word(c, units, w, c->rest_lanes, c->rest_bias);
+          units += (c->rest_lanes + 63) / 64;
+        }
+      }
+      finish(c, results);
+      results += c->outputs;
+    }
+  }
+}

@@ -1,0 +1,120 @@
+"""Whole steps of training of our network, of different accumulators."""
+
+import os
+import statistics
+import time
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from bnn_jax.models import speech_resnet
+from bnn_jax.nn import accumulator
+from bnn_jax.nn import integer
+from bnn_jax.nn.kernels import choice
+from bnn_jax.training import losses
+from bnn_jax.training import steps
+from experiments import bench_shapes
+
+SIZE = 'M'
+CLASSES = 12
+# (op, simd, engine); 'auto' is what the package chooses.
+KINDS = (
+  ('exact_float32', 64, 'lax'), ('exact', 64, 'auto'), ('wrap', 64, 'auto'),
+  ('saturate', 64, 'auto'), ('saturate', 16, 'auto'), ('saturate', 1, 'auto'),
+  ('saturate', 64, 'lax'),
+)
+
+
+def measure(rounds: int) -> list[dict[str, Any]]:
+  """Rows of the training step.
+
+  Args:
+    rounds: runs of each.
+
+  Returns:
+    Rows as of `bench_overflow`, with `compile_s`.
+  """
+  programs = {}
+  compile_seconds = {}
+  for kind in KINDS:
+    *programs[kind], compile_seconds[kind] = compile_step(*kind)
+  seconds: dict[Any, list[float]] = {kind: [] for kind in KINDS}
+  for round_ in range(rounds + 1):
+    for kind, (program, state, batch) in programs.items():
+      begin = time.perf_counter()
+      jax.block_until_ready(program(state, *batch))
+      if round_:
+        seconds[kind].append(time.perf_counter() - begin)
+  base = statistics.median(seconds[KINDS[0]])
+  return [
+    {
+      'op': kind[0], 'simd': kind[1], 'engine': kind[2],
+      'shape': f'ours {SIZE}', 'pass': 'train_step',
+      'ratio': statistics.median(seconds[kind]) / base,
+      'ms': 1e3 * statistics.median(seconds[kind]),
+      'compile_s': compile_seconds[kind],
+    }
+    for kind in KINDS
+  ]
+
+
+def compile_step(op: str, simd: int, engine: str):
+  """A compiled step, its state, its batch and the seconds it took to compile.
+
+  Args:
+    op: see `KINDS`.
+    simd: of the registers.
+    engine: 'auto' or a name.
+  """
+  mode = 'exact' if op == 'exact_float32' else op
+  model = speech_resnet.build(
+    SIZE, 'overflow', CLASSES,
+    accumulator=accumulator.Accumulator(8, mode, simd),
+    stream=integer.StreamFormat(), levels=bench_shapes.LEVELS,
+    norm_variant='fused', weight_gradient='hard_tanh',
+    activation_gradient='approx_sign',
+  )
+  random = np.random.default_rng(0)
+  size = bench_shapes.BATCH, bench_shapes.FRAMES, bench_shapes.BINS
+  batch = (
+    jnp.asarray(random.integers(0, 256, size), jnp.uint8),
+    jnp.asarray(random.integers(0, CLASSES, size[0])),
+  )
+  variables = dict(model.init(jax.random.key(0), batch[0], train=True))
+  params = variables.pop('params')
+  variables = {k: v for k, v in variables.items() if k != 'sums'}
+  optimizer = optax.adam(1e-3)
+
+  def loss_of(params, variables, q, labels):
+    logits, changed = model.apply(
+      variables | {'params': params}, q, train=True, progress=0.5,
+      mutable=['batch_stats', 'sums'],
+    )
+    loss = losses.cross_entropy(logits, labels, 0.0).mean()
+    rates = losses.overflow_rates(changed['sums'])
+    return loss, (changed['batch_stats'], rates)
+
+  def step(state, q, labels):
+    params, variables, opt_state = state
+    (loss, (statistics_, rates)), gradients = jax.value_and_grad(
+      loss_of, has_aux=True
+    )(params, variables, q, labels)
+    updates, opt_state = optimizer.update(gradients, opt_state, params)
+    params = optax.apply_updates(params, updates)
+    variables = variables | {'batch_stats': statistics_}
+    return (params, variables, opt_state), loss, rates
+
+  state = params, variables, optimizer.init(params)
+  begin = time.perf_counter()
+  with mock.patch.dict(os.environ):
+    os.environ.pop(choice.VARIABLE, None)
+    if engine != 'auto':
+      os.environ[choice.VARIABLE] = engine
+    lowered = jax.jit(step).lower(state, *batch)
+  options: dict[str, str | bool] = {**steps.compiler_options()}
+  program = lowered.compile(compiler_options=options)
+  return program, state, batch, time.perf_counter() - begin
