@@ -28,23 +28,34 @@ _WORKDIR = flags.DEFINE_string(
   'Where everything is written; runs/<config name>-<time> by default.',
 )
 _MODE = flags.DEFINE_enum(
-  'mode', 'train', ['train', 'evaluate', 'report', 'export', 'verify'],
+  'mode', 'train', ['train', 'evaluate', 'report', 'export', 'verify', 'rtl'],
   'train: train (or go on), evaluate and report; evaluate: a checkpoint of '
   'the workdir, also with another accumulator; report: write report.html; '
-  'export: write a checkpoint as integers; verify: compare all engines on it.',
+  'export: write a checkpoint as integers; verify: compare all engines on it; '
+  'rtl: simulate the accelerator and compare it with the golden model.',
 )
 _SPLITS = flags.DEFINE_list(
-  'splits', [], 'Splits to evaluate or verify; by default all test splits.',
+  'splits', [],
+  'Splits to evaluate, verify or simulate; by default all test splits.',
 )
 _CHECKPOINT = flags.DEFINE_integer(
   'checkpoint', None,
   'Step of the checkpoint to evaluate or export; the newest if unset.',
 )
 _LIMIT = flags.DEFINE_integer(
-  'limit', None, 'Clips of each split to verify; all if unset.', lower_bound=1
+  'limit', None, 'Clips of each split to verify or simulate; all if unset.',
+  lower_bound=1,
 )
 _DEEP = flags.DEFINE_bool(
-  'deep', False, 'Verify every layer of the first clips, too.'
+  'deep', False, 'Compare every layer of the first clips, too.'
+)
+_PES = flags.DEFINE_integer(
+  'pes', 16, 'Processing elements of the accelerator.', lower_bound=1
+)
+_LANES = flags.DEFINE_integer(
+  'lanes', None, 'Normalization units of the accelerator, which the elements '
+  'share; if unset as many as the channels allow, at most --pes.',
+  lower_bound=1,
 )
 
 
@@ -157,12 +168,28 @@ def _verify(config, folder: pathlib.Path, console) -> None:
     sys.exit(1)
 
 
+def _rtl(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.accelerator import spec
+  from bnn_jax.jobs import rtl
+
+  def tell(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+  equal = rtl.run(
+    config, folder, spec.AcceleratorSpec(pes=_PES.value, lanes=_LANES.value),
+    splits=_SPLITS.value, limit=_LIMIT.value, deep=_DEEP.value, tell=tell,
+  )
+  if not equal:
+    sys.exit(1)
+
+
 _MODES: dict[str, Callable[..., None]] = {
   'train': _train,
   'evaluate': _evaluate,
   'report': _report,
   'export': _export,
   'verify': _verify,
+  'rtl': _rtl,
 }
 
 

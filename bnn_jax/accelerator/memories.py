@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 import functools
+import json
 import math
 import pathlib
 import re
@@ -44,9 +45,12 @@ class Memories:
   columns: np.ndarray
 
   def write(self, folder: pathlib.Path) -> None:
-    """Writes the images into a folder."""
+    """Writes the images and the parameters of engine.v into a folder."""
     for name, bits in self.images.items():
       images.write(folder / name, bits)
+    new = folder / 'parameters.json.new'
+    new.write_text(json.dumps(self.parameters, indent=1) + '\n')
+    new.rename(folder / 'parameters.json')
 
   def input_rows(self, q: np.ndarray) -> np.ndarray:
     """Rows `[n, rows, values]` of the input memory from q, uint8 `[n, T, F]`."""

@@ -10,6 +10,8 @@ from bnn_jax.accelerator import memories as memories_lib
 from bnn_jax.accelerator import tools
 from bnn_jax.accelerator import trace
 
+# The counter of cycles in which the array has operands, beside the memories'.
+BUSY = 'array busy'
 BENCH = memories_lib.RTL / 'simulator.cc'
 
 
