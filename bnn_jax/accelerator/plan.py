@@ -66,11 +66,19 @@ class Step:
     return range(first, first + len(self.outputs) // self.group_outputs)
 
   @property
-  def last(self) -> specs.Layer:
-    """The layer whose array is this step's stream."""
-    found = self.prelu or self.add or self.part or self.norm or self.threshold
-    assert found is not None
-    return found
+  def stride(self) -> int:
+    """Frames from one output to the next."""
+    return self.conv.strides[0] if self.conv.kernel else 1
+
+  @property
+  def dilation(self) -> int:
+    """Frames from one tap to the next."""
+    return self.conv.dilation[0] if self.conv.kernel else 1
+
+  @property
+  def before(self) -> int:
+    """Frames of padding before the first."""
+    return self.conv.padding[0][0] if self.conv.kernel else 0
 
 
 def steps(model: specs.Model) -> tuple[Step, ...]:

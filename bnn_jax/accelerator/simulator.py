@@ -6,13 +6,14 @@ import tempfile
 
 import numpy as np
 
+from bnn_jax.accelerator import fields
 from bnn_jax.accelerator import memories as memories_lib
 from bnn_jax.accelerator import tools
 from bnn_jax.accelerator import trace
 
 # The counter of cycles in which the array has operands, beside the memories'.
 BUSY = 'array busy'
-BENCH = memories_lib.RTL / 'simulator.cc'
+BENCH = fields.RTL / 'simulator.cc'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ def run(
   q: np.ndarray,
   *,
   deep: bool = False,
-  sources: pathlib.Path = memories_lib.RTL,
+  sources: pathlib.Path = fields.RTL,
 ) -> Result:
   """Runs clips, one after the other.
 

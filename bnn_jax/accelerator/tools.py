@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 from bnn_jax import errors
-from bnn_jax.accelerator import memories
+from bnn_jax.accelerator import fields
 
 INSTALL = './launch.sh rtl-tools'
 VERILATOR = ('verilator', 'make', 'g++')
@@ -62,7 +62,7 @@ def build(
   top: str,
   parameters: dict[str, int],
   bench: pathlib.Path,
-  sources: pathlib.Path = memories.RTL,
+  sources: pathlib.Path = fields.RTL,
 ) -> pathlib.Path:
   """Compiles a module with its test bench, or finds it compiled already.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bnn_jax.accelerator import layout as layout_lib
 from bnn_jax.accelerator import memories as memories_lib
 from bnn_jax.accelerator import plan
 from bnn_jax.accelerator import schedule
@@ -41,8 +42,8 @@ def read(
   Returns:
     Every layer but the classifier, by its name.
   """
-  lanes, bits = memories.lanes, memories.parameters['BITS']
-  stream = memories.parameters['STREAM']
+  lay = memories.layout
+  lanes, bits, stream = lay.lanes, lay.machine.bits, lay.stream
   probes = {
     name: _values(folder / name, clips, lanes, width)
     for name, width in (
@@ -52,7 +53,7 @@ def read(
   }
   parts: dict[str, list[np.ndarray]] = {}
   start = 0
-  for step in memories.steps:
+  for step in lay.steps:
     stop = start + step.positions * len(step.outputs)
     here = {
       name: values[:, start:stop].reshape(clips, step.positions, -1)
@@ -65,8 +66,8 @@ def read(
   for name, pieces in parts.items():
     values = np.concatenate(pieces, axis=-1)
     layers[name] = Layer(values, np.ones(values.shape[1:], bool))
-  layers[memories.model.layers[0].name] = _encoded(folder, memories, clips)
-  return layers
+  encoded = _encoded(folder, lay, clips)
+  return layers | encoded
 
 
 def _layers(
@@ -114,19 +115,19 @@ def _values(
 
 
 def _encoded(
-  folder: pathlib.Path, memories: memories_lib.Memories, clips: int
-) -> Layer:
+  folder: pathlib.Path, lay: layout_lib.Layout, clips: int
+) -> dict[str, Layer]:
   """The thermometer's bits in the frames that were loaded."""
-  simd = memories.parameters['SIMD']
+  simd = lay.machine.simd
   loads = _rows(folder / 'load', simd).reshape(clips, -1, simd)
-  source = memories.model.layers[0]
-  assert isinstance(source, specs.Thermometer)
-  form = memories.model.input
+  source = next(
+    one for one in lay.model.layers if isinstance(one, specs.Thermometer)
+  )
+  form = lay.model.input
   bits = np.zeros((clips, form.frames, source.thresholds.size), np.int64)
   seen = np.zeros(bits.shape[1:], bool)
   start = 0
-  for step in memories.steps:
-    run = schedule.passes(step, memories.parameters['PES'], memories.lanes)
+  for step, run in zip(lay.steps, lay.passes, strict=True):
     count = run.windows * run.loads
     if step.source is source:
       here = loads[:, start : start + count]
@@ -136,21 +137,18 @@ def _encoded(
           bits[:, frame, channels] = 2 * here[:, i, :lanes].astype(int) - 1
           seen[frame, channels] = True
     start += count
-  return Layer(bits, seen)
+  return {source.name: Layer(bits, seen)}
 
 
 def _places(step: plan.Step, run: schedule.Passes):
   """Frame, first channel and number of channels of each load of a step."""
   conv = step.conv
   channels, simd = conv.weights.shape[-1], conv.accumulator.simd
-  stride = conv.strides[0] if conv.kernel else 1
-  dilation = conv.dilation[0] if conv.kernel else 1
-  before = conv.padding[0][0] if conv.kernel else 0
   taps = run.loads // run.tap_words
   for position in range(step.positions):
     for group in step.groups:
       for tap in range(taps):
-        frame = position * stride - before + tap * dilation
+        frame = position * step.stride - step.before + tap * step.dilation
         for word in range(run.tap_words):
           start = word * simd
           yield frame, group * channels + start, min(simd, channels - start)

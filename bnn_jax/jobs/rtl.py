@@ -72,6 +72,8 @@ def run(
   }
   q, clips = verify.quantized(config, inputs, splits, limit)
   golden = engines.ENGINES[GOLDEN]
+  assert golden.intermediates is not None
+  intermediates = golden.intermediates
   # The simulator is a process of its own.
   with futures.ThreadPoolExecutor(1) as pool:
     simulated = pool.submit(simulator.run, memories, q)
@@ -80,7 +82,7 @@ def run(
   logits[RTL] = result.logits
 
   def layers(engine: str, q: np.ndarray) -> verify.Values:
-    expected = golden.intermediates(path, q)
+    expected = intermediates(path, q)
     if engine == GOLDEN:
       return expected
     return _layers(simulator.run(memories, q, deep=True), expected)
@@ -112,13 +114,14 @@ def _summary(
   result: simulator.Result,
 ) -> list[str]:
   """Cycles, utilization and accesses, in lines for the user."""
+  lay = memories.layout
   clips, total = len(result.cycles), int(result.cycles.sum())
-  by_layer = schedule.cycles(memories.model, spec)
+  by_layer = schedule.cycles(lay.model, spec)
   operations = sum(
     math.prod(step.conv.weights.shape[1:]) * len(step.outputs) * step.positions
-    for step in memories.steps
+    for step in lay.steps
   )
-  lanes = spec.pes * memories.parameters['SIMD']
+  lanes = lay.pes * lay.machine.simd
   accesses = {
     name: count for name, count in result.used.items()
     if name != simulator.BUSY
@@ -128,8 +131,8 @@ def _summary(
     + ', '.join(f'{name} {count}' for name, count in by_layer.items()) + ')',
     f'utilization: array busy {result.used[simulator.BUSY] / total:.1%}, '
     f'lanes of the array with operands {operations * clips / total / lanes:.1%}'
-    f' ({spec.pes} elements of {memories.parameters["SIMD"]} lanes, '
-    f'{memories.lanes} normalization units)',
+    f' ({lay.pes} elements of {lay.machine.simd} lanes, '
+    f'{lay.lanes} normalization units)',
     'memory accesses per inference, in rows: '
     + ', '.join(f'{n} {count / clips:.0f}' for n, count in accesses.items()),
   ]

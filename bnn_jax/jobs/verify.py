@@ -231,11 +231,13 @@ def compare_layers(
     Whether all are equal.
   """
   some = q[:DEEP_CLIPS]
-  made = {engine: layers(engine, some) for engine in logits}
-  made = {engine: values for engine, values in made.items() if values}
+  told = {engine: layers(engine, some) for engine in logits}
+  made = {engine: values for engine, values in told.items() if values}
   equal = True
   for a, b in itertools.combinations(made, 2):
-    unequal = sum(int((made[a][n] != made[b][n]).sum()) for n in names)
+    unequal = sum(
+      int(np.sum(made[a][n] != made[b][n])) for n in names
+    )
     size = sum(made[a][n].size for n in names)
     tell(f'{a} vs {b}, all layers: mismatches: {unequal} of {size}')
     found = first_difference(made[a], made[b], names)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from bnn_jax.accelerator import fields
 from bnn_jax.accelerator import images
-from bnn_jax.accelerator import memories
 from bnn_jax.accelerator import tools
 from tests.accelerator import installed
 from tests.contract import oracle
@@ -173,7 +173,7 @@ def mismatches(
 ) -> list[int]:
   """How often each element's register is not the oracle's."""
   for name in ('pe.v', 'popcount.v'):
-    shutil.copy(memories.RTL / name, folder)
+    shutil.copy(fields.RTL / name, folder)
   if change:
     text = (folder / 'pe.v').read_text()
     assert text.count(change[0]) == 1

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from bnn_jax.accelerator import fields
 from bnn_jax.accelerator import memories
 from bnn_jax.accelerator import schedule
 from bnn_jax.accelerator import simulator
@@ -95,7 +96,7 @@ def test_counts(tmp_path):
   # 4 channels at a time, so 3 chunks of a position, in the last block 5. The
   # first part has no activation, the last block's sum alone is kept, and the
   # shortcut has no more than 3 chunks.
-  assert filled.lanes == 4
+  assert filled.layout.lanes == 4
   assert result.used['norms read'] == CLIPS * (3 * 7 * 3 + 4 * 5)
   assert result.used['prelus read'] == CLIPS * (2 * 7 * 3 + 4 * 5)
   assert result.used['stream written'] == CLIPS * (3 * 7 * 3)
@@ -109,7 +110,7 @@ def test_a_mutation_is_caught(tmp_path, monkeypatch):
   register, spec = SPEECH[0]
   model = speech.network(register)
   sources = tmp_path / 'rtl'
-  shutil.copytree(memories.RTL, sources)
+  shutil.copytree(fields.RTL, sources)
   text = (sources / 'lane.v').read_text()
   assert text.count('value >= theta') == 1
   text = text.replace('value >= theta', 'value > theta')
