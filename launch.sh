@@ -253,8 +253,8 @@ install_rtl_tools() {
     fail 'apt-get is not found: install the programs of these Debian' \
       "packages in another way: ${packages[*]}."
   [[ "$(id -u)" == 0 ]] ||
-    fail 'rtl-tools installs as root:' \
-      "sudo apt-get install --no-install-recommends ${packages[*]}"
+    fail 'rtl-tools installs as root: run sudo apt-get install' \
+      "--no-install-recommends ${packages[*]}."
   say "installing ${packages[*]} with apt-get"
   export DEBIAN_FRONTEND=noninteractive
   { apt-get update &&
