@@ -90,7 +90,9 @@ def build(
   ).hexdigest()[:24]
   cache = cache_folder()
   program = cache / f'{top}-{key}'
-  if not program.exists():
+  if program.exists():
+    return program
+  try:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as folder:
       run(
@@ -103,6 +105,11 @@ def build(
         sources,
       )
       (pathlib.Path(folder) / 'program').rename(program)
+  except OSError as error:
+    raise errors.UserError(
+      f'{cache} could not be written ({error.strerror}); free some space or '
+      'name another folder in XDG_CACHE_HOME.'
+    ) from error
   return program
 
 

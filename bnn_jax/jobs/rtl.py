@@ -63,10 +63,7 @@ def run(
   tools.require()
   model = files.read(path)
   memories = memories_lib.fill(model, spec)
-  written = path.with_name(path.name + SUFFIX)
-  written.mkdir(exist_ok=True)
-  memories.write(written)
-  tell(f'memories: {written}')
+  tell(f'memories: {_write(memories, path)}')
   inputs = {
     'lo': np.float32(model.input.lo), 'exponent': np.int32(model.input.exponent)
   }
@@ -94,6 +91,22 @@ def run(
   for line in _summary(memories, spec, result):
     tell(line)
   return equal
+
+
+def _write(
+  memories: memories_lib.Memories, path: pathlib.Path
+) -> pathlib.Path:
+  """Writes the memories beside the export and gives their folder."""
+  folder = path.with_name(path.name + SUFFIX)
+  try:
+    folder.mkdir(exist_ok=True)
+    memories.write(folder)
+  except OSError as error:
+    raise errors.UserError(
+      f'{folder} could not be written ({error.strerror}); free some space or '
+      'make the folder around it writable.'
+    ) from error
+  return folder
 
 
 def _layers(

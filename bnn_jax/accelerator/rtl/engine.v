@@ -104,11 +104,13 @@ module engine #(
       .loaded_word(probe_load));
 
   wire input_read = operand_read && reads_input;
+  wire [23:0] read_base = now ? INPUT_ROWS : 0;
+  wire [23:0] write_base = input_bank ? INPUT_ROWS : 0;
   wire [VALUES*8-1:0] values;
   memory #(.WIDTH(VALUES * 8), .DEPTH(2 * INPUT_ROWS)) inputs (
       .clk(clk), .read(input_read),
-      .address(now * INPUT_ROWS + operand_address), .row(values),
-      .write(input_write), .write_address(input_bank * INPUT_ROWS + input_address),
+      .address(read_base + operand_address), .row(values),
+      .write(input_write), .write_address(write_base + input_address),
       .write_row(input_row));
   wire [SIMD*9-1:0] levels;
   memory #(.WIDTH(SIMD * 9), .DEPTH(LEVEL_ROWS), .FILE("levels.hex")) level (

@@ -1,4 +1,4 @@
-// Runs clips through engine.v: 
+// Runs clips through engine.v:
 //   simulator ROWS OUTPUT ROWS_OF_A_CLIP BYTES_OF_A_ROW [PROBES]
 //
 // ROWS holds the rows of the input memory, clip after clip. OUTPUT gets int32:

@@ -45,7 +45,8 @@ module window #(
   wire present = tap_frame < frames;
 
   assign tap_row = group_row + tap_word;
-  assign address = tap_address + (reads_input ? tap_row >> VALUE_SHIFT : tap_row);
+  wire [23:0] input_row = tap_row >> VALUE_SHIFT;
+  assign address = tap_address + (reads_input ? input_row : tap_row);
   assign read = load && present;
 
   // Frames before the first are large numbers, as are those behind the last.
