@@ -26,7 +26,7 @@ NETWORKS = [
   (specs.Accumulator(4, 'saturate', 5, 'dot'), Spec(pes=4)),
   (specs.Accumulator(3, 'wrap', 8, 'popcount'), Spec(pes=1, span=1)),
   (specs.Accumulator(3, 'saturate', 1, 'popcount'), Spec(pes=2)),
-  (specs.Accumulator(5, 'exact', 64, 'dot'), Spec(pes=8, span=3)),
+  (specs.Accumulator(5, 'exact', 64, 'dot'), Spec(pes=16, span=3)),
 ]
 # A unit for each element, or for several; a pass that is not full; several
 # bins of a word, or several words of a bin.

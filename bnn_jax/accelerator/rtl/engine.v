@@ -189,7 +189,8 @@ module engine #(
   array #(.PES(PES), .LANES(LANES), .SIMD(SIMD), .BITS(BITS),
           .SATURATE(SATURATE), .POPCOUNT(POPCOUNT), .SPAN(SPAN),
           .STREAM(STREAM)) array (
-      .clk(clk), .reset(reset), .weights(weights), .operands(operands),
+      .clk(clk), .reset(reset || start_step), .weights(weights),
+      .operands(operands),
       .enable(enable), .first(first), .last(last), .part(part),
       .full_offset(full_offset[OFFSET-1:0]),
       .part_offset(part_offset[OFFSET-1:0]), .preloads(preloads),
