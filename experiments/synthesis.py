@@ -3,8 +3,8 @@
   python -m experiments.synthesis
 
 on 2 CPU cores takes minutes; it needs the tools of `./launch.sh rtl-tools`.
-Every array is mapped for three clocks a few percent apart; the numbers are the
-medians and the spread says what differences mean nothing. All stand beside
+Every array is mapped in three ways; the numbers are the medians, and the spread
+says which differences mean nothing. All stand beside
 their ratio to the usual array: 16 bits, saturating, full batch normalization.
 """
 
@@ -20,8 +20,6 @@ from bnn_jax.accelerator import synthesis
 
 BITS = (6, 8, 12, 16)
 MODES = ('wrap', 'saturate')
-# Of the clock that mapping aims at.
-CLOCKS = (0.96, 1.0, 1.04)
 FIELDS = ('area', 'gates', 'path', 'power')
 
 
@@ -67,13 +65,9 @@ def _table(simd: int, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _measure(point: synthesis.Point) -> dict[str, float]:
-  """Medians over the clocks, and the spread of the area."""
-  library = synthesis.OSU018
+  """Medians over the ways of mapping, and the spreads of area and path."""
   found = [
-    synthesis.measure(
-      point, dataclasses.replace(library, period=library.period * clock)
-    )
-    for clock in CLOCKS
+    synthesis.measure(point, script=script) for script in synthesis.SCRIPTS
   ]
   medians = {
     name: statistics.median(getattr(one, name) for one in found)

@@ -18,6 +18,16 @@ PROGRAMS = ('yosys', 'sta')
 # OpenSTA takes it for all nets where nothing is simulated.
 ACTIVITY = 0.2
 NORMS = ('threshold', 'shift', 'full')
+# Ways to map logic to cells that are as good as each other, so that what they
+# differ in is the noise of the tool. The first one is Yosys's own.
+_CLEAN = 'strash; &get -n; &fraig -x; &put; scorr; dc2; '
+_SIZE = 'buffer; upsize -D {period}; dnsize -D {period}'
+SCRIPTS = (
+  f'{_CLEAN}strash; &get -n; &dch -f; &nf -D {{period}}; &put; {_SIZE}',
+  f'{_CLEAN}dc2; dc2; strash; &get -n; &dch -f; &nf -D {{period}}; &put; '
+  f'{_SIZE}',
+  f'{_CLEAN}strash; dch -f; map -B 0.9 -D {{period}}; topo; {_SIZE}',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Library:
     name: of it.
     liberty: its file.
     driver: the cell that drives every input.
-    load: of every output, in the file's unit.
+    load: of every output, in fF.
     nand: area of a NAND of two inputs, the unit of `Measured.gates`.
     period: clock in ns that mapping aims at.
   """
@@ -44,7 +54,7 @@ class Library:
 OSU018 = Library(
   'OSU 180 nm',
   pathlib.Path('/usr/share/qflow/tech/osu018/osu018_stdcells.lib'),
-  'BUFX2', 0.01, 24.0, 3.0,
+  'BUFX2', 10.0, 24.0, 3.0,
 )
 
 
@@ -107,12 +117,15 @@ class Measured:
   power: float
 
 
-def measure(point: Point, library: Library = OSU018) -> Measured:
+def measure(
+  point: Point, library: Library = OSU018, script: str = SCRIPTS[0]
+) -> Measured:
   """Maps an array to cells.
 
   Args:
     point: the array.
     library: the cells.
+    script: one of `SCRIPTS`.
 
   Returns:
     Its area, path and power.
@@ -129,7 +142,7 @@ def measure(point: Point, library: Library = OSU018) -> Measured:
     )
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
-    area = _map(parameters, library, folder)
+    area = _map(parameters, library, script, folder)
     path = _slack(library, folder, 0.0)
     power = _power(library, folder, path)
   return Measured(area, area / library.nand, path, power)
@@ -146,7 +159,8 @@ def versions() -> dict[str, str]:
 
 
 def _map(
-  parameters: dict[str, int], library: Library, folder: pathlib.Path
+  parameters: dict[str, int], library: Library, script: str,
+  folder: pathlib.Path,
 ) -> float:
   """Writes the netlist and gives its area."""
   settings = ' '.join(
@@ -162,18 +176,19 @@ def _map(
     f'set_driving_cell {library.driver}\n'
     f'set_load {library.load} [all_outputs]\n'
   )
-  script = [
+  period = f'{library.period * 1000:.0f}'
+  (folder / 'mapping').write_text(script.format(period=period) + '\n')
+  commands = [
     f'read_verilog {sources}',
     f'chparam {settings} array',
     'synth -flatten -top array',
     f'dfflibmap -liberty {library.liberty}',
-    f'abc -liberty {library.liberty} -constr ports '
-    f'-D {library.period * 1000:.0f}',
+    f'abc -liberty {library.liberty} -constr ports -script mapping',
     'opt_clean',
     f'tee -o area stat -liberty {library.liberty}',
     'write_verilog -noattr -noexpr netlist.v',
   ]
-  tools.run(['yosys', '-q', '-p', '; '.join(script)], folder)
+  tools.run(['yosys', '-q', '-p', '; '.join(commands)], folder)
   text = (folder / 'area').read_text()
   found = re.search(r'Chip area for module \S+: (\S+)', text)
   if found is None:
