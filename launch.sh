@@ -20,6 +20,8 @@ targets:
               process, with the three JAX_* variables below
   slurm       submit the multi-host launch to SLURM: sbatch, then srun
   test        run ruff, mypy and pytest; the arguments go to pytest
+  rtl-tools   install the Debian packages of the hardware flow, as root; with
+              --with-fpga those for FPGAs, too
 
 examples:
   ./launch.sh cpu -m bnn_jax.main --config=configs/kws.py \
@@ -238,6 +240,29 @@ srun$(printf ' %q' env "BNN_DEVICE=$device" "$root/launch.sh" multi-host "$@")"
   exec sbatch "${options[@]}" <<< "$script"
 }
 
+# The flow reads Verilog with verilator, iverilog and yosys, and finds cells of
+# a 180 nm process in qflow-tech-osu018.
+install_rtl_tools() {
+  local packages=(verilator iverilog yosys opensta qflow-tech-osu018 g++ make)
+  if [[ "$*" == --with-fpga ]]; then
+    packages+=(nextpnr-ice40 fpga-icestorm)
+  elif (($#)); then
+    fail "rtl-tools takes --with-fpga or nothing, not '$*'."
+  fi
+  command -v apt-get > /dev/null ||
+    fail 'apt-get is not found: install the programs of these Debian' \
+      "packages in another way: ${packages[*]}."
+  [[ "$(id -u)" == 0 ]] ||
+    fail 'rtl-tools installs as root: run sudo apt-get install' \
+      "--no-install-recommends ${packages[*]}."
+  say "installing ${packages[*]} with apt-get"
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update &&
+    apt-get install -y --no-install-recommends "${packages[@]}"
+  } < /dev/null >&2 ||
+    fail 'apt-get could not install the packages: its own message is above.'
+}
+
 run_tests() {
   local failed=()
   prepare_machine cpu
@@ -265,13 +290,14 @@ case "$target" in
   multi-host) run_multi_host "$@" ;;
   slurm) submit "$@" ;;
   test) run_tests "$@" ;;
+  rtl-tools) install_rtl_tools "$@" ;;
   -h | --help | help) usage ;;
   '')
     usage >&2
     exit 1
     ;;
   *)
-    fail "unknown target '$target': use cpu, gpu, tpu, multi-host, slurm or" \
-      'test; --help tells more.'
+    fail "unknown target '$target': use cpu, gpu, tpu, multi-host, slurm," \
+      'test or rtl-tools; --help tells more.'
     ;;
 esac

@@ -29,21 +29,24 @@ _WORKDIR = flags.DEFINE_string(
 )
 _MODE = flags.DEFINE_enum(
   'mode', 'train',
-  ['train', 'evaluate', 'report', 'export', 'verify', 'listen'],
+  ['train', 'evaluate', 'report', 'export', 'verify', 'listen', 'rtl'],
   'train: train (or go on), evaluate and report; evaluate: a checkpoint of '
   'the workdir, also with another accumulator; report: write report.html; '
   'export: write a checkpoint as integers; verify: compare all engines on it; '
-  'listen: tell the words that its export hears.',
+  'listen: tell the words that its export hears; rtl: simulate the '
+  'accelerator and compare it with the golden model.',
 )
 _SPLITS = flags.DEFINE_list(
-  'splits', [], 'Splits to evaluate or verify; by default all test splits.',
+  'splits', [],
+  'Splits to evaluate, verify or simulate; by default all test splits.',
 )
 _CHECKPOINT = flags.DEFINE_integer(
   'checkpoint', None,
   'Step of the checkpoint to evaluate or export; the newest if unset.',
 )
 _LIMIT = flags.DEFINE_integer(
-  'limit', None, 'Clips of each split to verify; all if unset.', lower_bound=1
+  'limit', None, 'Clips of each split to verify or simulate; all if unset.',
+  lower_bound=1,
 )
 _INPUT = flags.DEFINE_string(
   'input', '', 'WAV file to listen to; the microphone if unset.'
@@ -52,7 +55,15 @@ _THRESHOLD = flags.DEFINE_float(
   'threshold', 0.6, 'Lowest score of a word that is heard, from 0 to 1.'
 )
 _DEEP = flags.DEFINE_bool(
-  'deep', False, 'Verify every layer of the first clips, too.'
+  'deep', False, 'Compare every layer of the first clips, too.'
+)
+_PES = flags.DEFINE_integer(
+  'pes', 16, 'Processing elements of the accelerator.', lower_bound=1
+)
+_LANES = flags.DEFINE_integer(
+  'lanes', None, 'Normalization units of the accelerator, which the elements '
+  'share; if unset as many as the channels allow, at most --pes.',
+  lower_bound=1,
 )
 
 
@@ -175,6 +186,21 @@ def _listen(config, folder: pathlib.Path, console) -> None:
   )
 
 
+def _rtl(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.accelerator import spec
+  from bnn_jax.jobs import rtl
+
+  def tell(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+  equal = rtl.run(
+    config, folder, spec.AcceleratorSpec(pes=_PES.value, lanes=_LANES.value),
+    splits=_SPLITS.value, limit=_LIMIT.value, deep=_DEEP.value, tell=tell,
+  )
+  if not equal:
+    sys.exit(1)
+
+
 _MODES: dict[str, Callable[..., None]] = {
   'train': _train,
   'evaluate': _evaluate,
@@ -182,6 +208,7 @@ _MODES: dict[str, Callable[..., None]] = {
   'export': _export,
   'verify': _verify,
   'listen': _listen,
+  'rtl': _rtl,
 }
 
 

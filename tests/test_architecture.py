@@ -69,10 +69,17 @@ RULES = {
         'bnn_jax/export/golden.py', project=(), packages=('numpy',)),
     'the integer path reads an export alone': Rule(
         'bnn_jax/export/integer.py', project=('bnn_jax.export.specs',)),
+    'the accelerator reads an export': Rule(
+        'bnn_jax/accelerator/',
+        project=('bnn_jax.accelerator', 'bnn_jax.export.specs',
+                 'bnn_jax.export.check', 'bnn_jax.export.files',
+                 'bnn_jax.export.golden', 'bnn_jax.errors'),
+        packages=('numpy',)),
     'nothing below imports jobs': Rule(
         'bnn_jax/', but=('bnn_jax/main.py', 'bnn_jax/jobs/__init__.py',
                          'bnn_jax/jobs/c_sources.py', 'bnn_jax/jobs/export.py',
-                         'bnn_jax/jobs/listen.py', 'bnn_jax/jobs/spotter.py',
+                         'bnn_jax/jobs/listen.py', 'bnn_jax/jobs/rtl.py',
+                         'bnn_jax/jobs/spotter.py',
                          'bnn_jax/jobs/verify.py'),
         never=('bnn_jax.jobs',)),
     'the report reads files': Rule(
@@ -121,6 +128,10 @@ VIOLATIONS = [
      'def f():\n  import jax'),
     ('the integer path reads an export alone', 'bnn_jax/export/integer.py',
      'from bnn_jax.nn import layers'),
+    ('the accelerator reads an export', 'bnn_jax/accelerator/memories.py',
+     'from bnn_jax.export import trace'),
+    ('the accelerator reads an export', 'bnn_jax/accelerator/plan.py',
+     'from bnn_jax.nn import integer'),
     ('nothing below imports jobs', 'bnn_jax/training/loop.py',
      'from bnn_jax.jobs import export'),
     ('the report reads files', 'bnn_jax/report/html.py',

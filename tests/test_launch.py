@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 KERNELS = 'bnn_jax/nn/kernels'
 TOOLS = ('bash', 'cat', 'cp', 'dirname', 'env', 'flock', 'id', 'mkdir', 'mv',
          'rm', 'sha256sum', 'sleep')
-TARGETS = ('cpu', 'gpu', 'tpu', 'multi-host', 'slurm', 'test')
+TARGETS = ('cpu', 'gpu', 'tpu', 'multi-host', 'slurm', 'test', 'rtl-tools')
 ECHO = 'import json, sys; print(json.dumps(sys.argv[1:]))'
 AWKWARD = ['two words', '', '*', '$HOME', "it's", 'a\nb', '--k="v w"']
 
@@ -295,3 +295,31 @@ def test_test_names_all_that_fail(launcher):
   assert status == 1
   assert len(launcher.logged()) == 4
   assert err.endswith('launch.sh: test: these fail: ruff pytest.\n')
+
+
+HARDWARE = 'verilator iverilog yosys opensta qflow-tech-osu018 g++ make'
+
+
+@pytest.mark.parametrize('flags, packages', [
+    ([], HARDWARE),
+    (['--with-fpga'], f'{HARDWARE} nextpnr-ice40 fpga-icestorm'),
+])
+def test_hardware_tools_are_installed_by_root(launcher, flags, packages):
+  launcher.stub('id', '#!/bin/bash\necho 0\n')
+  launcher.stub('apt-get', APT_GET)
+  assert launcher.run('rtl-tools', *flags)[0] == 0
+  assert launcher.logged() == [
+      'apt-get update',
+      f'apt-get install -y --no-install-recommends {packages}']
+
+
+def test_hardware_tools_are_named_to_a_user(launcher):
+  launcher.stub('id', '#!/bin/bash\necho 1000\n')
+  launcher.stub('apt-get', APT_GET)
+  assert_one_sentence(launcher.run('rtl-tools'), f'recommends {HARDWARE}.')
+  assert_one_sentence(launcher.run('rtl-tools', '--all'), "'--all'")
+  assert launcher.logged() == []
+
+
+def test_hardware_tools_without_apt(launcher):
+  assert_one_sentence(launcher.run('rtl-tools'), 'apt-get', HARDWARE)

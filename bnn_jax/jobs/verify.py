@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import hashlib
 import itertools
 import pathlib
+from typing import Any
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -18,7 +19,6 @@ from bnn_jax.export import files
 from bnn_jax.jobs import export as export_job
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
-from bnn_jax.training import state as state_lib
 
 GRAPH = 'training graph'
 # Clips of which every layer is compared where that is asked for.
@@ -77,7 +77,7 @@ def run(
   step = exported.provenance.get('step')
   state = evaluate.restore(config, folder, step).state
   model = setup.model(config)
-  q, clips = _quantized(config, state, splits, limit)
+  q, clips = quantized(config, state.inputs, splits, limit)
   names = [layer.name for layer in exported.layers]
   logits = {GRAPH: evaluate.Evaluator(model).logits(state, q).astype(np.int32)}
   missing = {
@@ -99,23 +99,33 @@ def run(
     tell(reason)
   equal = compare_logits(logits, layers, q, names, clips, tell)
   if deep:
-    equal &= _compare_layers(logits, layers, q, names, clips, tell)
+    equal &= compare_layers(logits, layers, q, names, clips, tell)
   for name, values in logits.items():
     tell(f'{name}: SHA-256 of its logits: {digest(values)}')
   return equal
 
 
-def _quantized(
+def quantized(
   config: ml_collections.ConfigDict,
-  state: state_lib.TrainState,
-  splits: Sequence[str],
-  limit: int | None,
+  inputs: Mapping[str, Any],
+  splits: Sequence[str] = (),
+  limit: int | None = None,
 ) -> tuple[np.ndarray, list[str]]:
-  """The clips of all splits as q, and what each is called."""
+  """The clips of some splits.
+
+  Args:
+    config: names the data and the front end.
+    inputs: `lo` and `exponent` of the quantization.
+    splits: their names; all test splits by default.
+    limit: clips of each split; all by default.
+
+  Returns:
+    q, uint8 `[n, T, F]`, and what each clip is called.
+  """
   pieces, names = [], []
   for name in splits or setup.test_splits(config):
     q = evaluate.quantize_split(
-      setup.open_split(config, name), state.inputs,
+      setup.open_split(config, name), inputs,
       front_end=setup.front_end(config), input_bits=config.model.input_bits,
     ).q[:limit]
     pieces.append(q)
@@ -193,14 +203,35 @@ def compare_logits(
   return equal
 
 
-def _compare_layers(logits, layers, q, names, clips, tell) -> bool:
-  """Compares what every layer gives for the first clips."""
+def compare_layers(
+  logits: Values,
+  layers: Callable[[str, np.ndarray], Values | None],
+  q: np.ndarray,
+  names: Sequence[str],
+  clips: Sequence[str],
+  tell: Callable[[str], None],
+) -> bool:
+  """Compares what every layer gives for the first clips.
+
+  Args:
+    logits: by engine; of them only the names are used.
+    layers: what every layer of an engine gives, where it tells.
+    q: uint8 `[n, T, F]`.
+    names: of the layers, in the order of their computation.
+    clips: their names.
+    tell: gets each line for the user.
+
+  Returns:
+    Whether all are equal.
+  """
   some = q[:DEEP_CLIPS]
-  made = {engine: layers(engine, some) for engine in logits}
-  made = {engine: values for engine, values in made.items() if values}
+  told = {engine: layers(engine, some) for engine in logits}
+  made = {engine: values for engine, values in told.items() if values}
   equal = True
   for a, b in itertools.combinations(made, 2):
-    unequal = sum(int((made[a][n] != made[b][n]).sum()) for n in names)
+    unequal = sum(
+      int(np.sum(made[a][n] != made[b][n])) for n in names
+    )
     size = sum(made[a][n].size for n in names)
     tell(f'{a} vs {b}, all layers: mismatches: {unequal} of {size}')
     found = first_difference(made[a], made[b], names)

@@ -1,0 +1,44 @@
+// One step of a network: a convolution, or some of its outputs, and what is
+// done with its results. memories.py reads the names and places from here; it
+// tells what the numbers mean, in `fields`.
+wire [23:0] flags = step[24*0+:24];
+wire [23:0] windows = step[24*1+:24];
+wire [23:0] groups = step[24*2+:24];
+wire [23:0] tiles = step[24*3+:24];
+wire [23:0] words = step[24*4+:24];
+wire [23:0] pass_cycles = step[24*5+:24];
+wire [23:0] taps = step[24*6+:24];
+wire [23:0] tap_words = step[24*7+:24];
+wire [23:0] word_taps = step[24*8+:24];
+wire [23:0] tap_channels = step[24*9+:24];
+wire [23:0] frames = step[24*10+:24];
+wire [23:0] first_frame = step[24*11+:24];
+wire [23:0] stride = step[24*12+:24];
+wire [23:0] dilation = step[24*13+:24];
+wire [23:0] first_address = step[24*14+:24];
+wire [23:0] stride_rows = step[24*15+:24];
+wire [23:0] dilation_rows = step[24*16+:24];
+wire [23:0] first_row = step[24*17+:24];
+wire [23:0] full_offset = step[24*18+:24];
+wire [23:0] part_offset = step[24*19+:24];
+wire [23:0] odd_words = step[24*20+:24];
+wire [23:0] weight_base = step[24*21+:24];
+wire [23:0] preload_base = step[24*22+:24];
+wire [23:0] constant_base = step[24*23+:24];
+wire [23:0] group_chunks = step[24*24+:24];
+wire [23:0] chunks = step[24*25+:24];
+wire [23:0] positions = step[24*26+:24];
+wire [23:0] residual_base = step[24*27+:24];
+wire [23:0] residual_rows = step[24*28+:24];
+wire [23:0] residual_chunks = step[24*29+:24];
+wire [23:0] stream_base = step[24*30+:24];
+wire [23:0] bits_base = step[24*31+:24];
+wire [23:0] word_chunks = step[24*32+:24];
+wire [23:0] row_chunks = step[24*33+:24];
+wire is_last = flags[0];
+wire reads_input = flags[1];
+wire is_threshold = flags[2];
+wire has_residual = flags[3];
+wire has_prelu = flags[4];
+wire writes_stream = flags[5];
+wire writes_bits = flags[6];
