@@ -170,6 +170,14 @@ def test_failed_change_leaves_no_stamp_of_before(launcher):
   assert len(launcher.logged()) == 3
 
 
+def test_changed_kernel_is_compiled_again(launcher):
+  launcher.run('cpu', '-c', '')
+  source = launcher.root / KERNELS / 'overflow.h'
+  source.write_text(source.read_text() + '/* changed */')
+  launcher.run('cpu', '-c', '')
+  assert len(launcher.logged()) == 2
+
+
 def test_two_launches_at_once_install_once(launcher):
   both = [launcher.start('cpu', '-c', ECHO, str(i)) for i in range(2)]
   outs = [process.communicate(timeout=30)[0] for process in both]

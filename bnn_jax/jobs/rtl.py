@@ -78,16 +78,25 @@ def run(
     result = simulated.result()
   logits[RTL] = result.logits
 
+  skipped = 0
+
   def layers(engine: str, q: np.ndarray) -> verify.Values:
+    nonlocal skipped
     expected = intermediates(path, q)
     if engine == GOLDEN:
       return expected
-    return _layers(simulator.run(memories, q, deep=True), expected)
+    seen = simulator.run(memories, q, deep=True)
+    skipped = _skipped(seen)
+    return _layers(seen, expected)
 
   names = [layer.name for layer in model.layers]
   equal = verify.compare_logits(logits, layers, q, names, clips, tell)
   if deep:
     equal &= verify.compare_layers(logits, layers, q, names, clips, tell)
+    tell(
+      f'of these, not computed and taken as equal: {skipped} (frames that no '
+      'convolution reads)'
+    )
   for line in _summary(memories, spec, result):
     tell(line)
   return equal
@@ -107,6 +116,14 @@ def _write(
       'make the folder around it writable.'
     ) from error
   return folder
+
+
+def _skipped(result: simulator.Result) -> int:
+  """How many integers were not computed; `seen` is the same for all clips."""
+  return sum(
+    int(np.sum(~np.broadcast_to(layer.seen, layer.values.shape)))
+    for layer in result.layers.values()
+  )
 
 
 def _layers(

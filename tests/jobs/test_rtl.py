@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -45,13 +47,21 @@ def test_all_integers_are_equal(run, tmp_path):
   assert (tmp_path / 'export-rtl' / 'weights.hex').exists()
   assert lines[1] == 'RTL vs golden: mismatches: 0 of 9'
   assert lines[2].startswith('RTL vs golden, all layers: mismatches: 0 of ')
-  assert lines[3] == (
+  assert lines[3].startswith('of these, not computed and taken as equal: 0 (')
+  assert lines[4] == (
     'cycles per inference: 283 (stem 120, one 90, two 54, classifier 19)'
   )
   # 190 words of 283 cycles; 15984 products of 283 * 8 * 16.
-  assert lines[4].startswith('utilization: array busy 67.1%, ')
-  assert ' with operands 44.1% ' in lines[4]
-  assert ': weights read 190, input read ' in lines[5]
+  assert lines[5].startswith('utilization: array busy 67.1%, ')
+  assert ' with operands 44.1% ' in lines[5]
+  assert ': weights read 190, input read ' in lines[6]
+
+
+def test_frames_that_no_convolution_reads_are_counted():
+  seen = np.array([[True], [False]])
+  layer = types.SimpleNamespace(seen=seen, values=np.zeros((3, 2, 5)))
+  result = types.SimpleNamespace(layers={'encode': layer})
+  assert rtl._skipped(result) == 3 * 5
 
 
 @installed.needs()
