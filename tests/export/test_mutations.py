@@ -137,6 +137,9 @@ SOURCES = {
   'shortcut from the second position': (
     'saturate', 'short', ('slice(before, size - after, stride)',
                           'slice(size - after - 1, None, -stride)')),
+  'another part': (
+    'saturate', 'dense/part1', ('return x[..., start:stop]',
+                                'return x[..., :stop - start]')),
   'bias dropped': (
     'saturate', 'classifier', ('(2 * weights - 1).T + bias',
                                '(2 * weights - 1).T')),
