@@ -52,6 +52,7 @@ def get_config(string: str = '') -> ml_collections.ConfigDict:
   config.accumulator = _accumulator(options)
   config.penalty = _penalty(options)
   config.optimizer = _optimizer()
+  config.distillation = _distillation()
   config.training = _training(options)
   if 'smoke' in options:
     _shrink(config, options)
@@ -95,7 +96,9 @@ def _augmentation() -> ml_collections.ConfigDict:
   # up to 0.1, and 2 masks of each kind: a binarized network of this size does
   # not fit what it is shown already, and gains from seeing it clean.
   augmentation = ml_collections.ConfigDict()
+  augmentation.resample = 0.0
   augmentation.time_shift_ms = 100.0
+  augmentation.attenuation_db = 0.0
   augmentation.background_frequency = 0.3
   augmentation.background_volume = 0.05
   augmentation.time_masks_number = 0
@@ -123,6 +126,8 @@ def _model(options) -> ml_collections.ConfigDict:
   model.stream_fraction_bits = 4
   # Shift batch norm: 'fused' (one power of two) or 'two_ap2'.
   model.norm_variant = 'fused'
+  # A start of their own for the registers of each channel.
+  model.learn_preload = False
   # Pseudo-gradients: hard_tanh, approx_sign, swish_sign, ede, reste.
   model.weight_gradient = 'hard_tanh'
   model.activation_gradient = 'approx_sign'
@@ -170,10 +175,23 @@ def _optimizer() -> ml_collections.ConfigDict:
   optimizer.latent_learning_rate = 0.008
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
+  # Keep the mean of each channel's latent weights at 0.
+  optimizer.balance_weights = False
   # Of the steps; a cosine to 0 follows.
   optimizer.warmup_share = 0.05
   optimizer.label_smoothing = 0.1
   return optimizer
+
+
+def _distillation() -> ml_collections.ConfigDict:
+  distillation = ml_collections.ConfigDict()
+  # Workdir of a trained network to learn from beside the labels, such as one
+  # of variant=float; '' for none.
+  distillation.teacher = ''
+  # Share of the loss that compares with the teacher, at this temperature.
+  distillation.weight = 0.5
+  distillation.temperature = 2.0
+  return distillation
 
 
 def _training(options) -> ml_collections.ConfigDict:
@@ -184,6 +202,9 @@ def _training(options) -> ml_collections.ConfigDict:
   training.batch_size = 100
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1
+  # Over this first share of the steps, ever more channels of ever more batches
+  # pass a narrow register instead of an exact one; 0: all of them at once.
+  training.gate_share = 0.0
   # Steps between two lines of metrics, and epochs between two validations and
   # checkpoints.
   training.log_steps = 20

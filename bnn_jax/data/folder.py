@@ -14,7 +14,10 @@ from bnn_jax.data import wav
 
 _NOISE_FOLDER = '_background_noise_'
 # Tenths of each noise file; a further split hears the testing part.
-_NOISE_TENTHS = {'training': (0, 8), 'validation': (8, 9), 'testing': (9, 10)}
+_NOISE_TENTHS = {
+  'training': (0, 8), 'fit': (0, 7), 'dev': (7, 8), 'validation': (8, 9),
+  'testing': (9, 10),
+}
 _SHOWN = 3
 
 

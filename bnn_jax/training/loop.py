@@ -113,17 +113,7 @@ def train(
     console.print(f'going on from step {int(state.step)} in {folder}')
 
   train_step = jax.jit(
-    steps_lib.make_train_step(
-      model, optimizer,
-      front_end=front_end, augmentation=augmentation,
-      input_bits=config.model.input_bits, steps=total,
-      frozen_share=config.training.frozen_share,
-      learning_rate=setup.learning_rates(config, total)['real'],
-      penalty_weight=setup.penalty_weight(config, total),
-      penalty_kind=setup.penalty_kind(config),
-      penalty_margin=config.penalty.margin,
-      label_smoothing=config.optimizer.label_smoothing,
-    ),
+    setup.train_step(config, model, total),
     donate_argnums=0,
     out_shardings=state_lib.replicated(),
     compiler_options=steps_lib.compiler_options(),

@@ -26,6 +26,7 @@ from bnn_jax.nn import integer
 from bnn_jax.training import losses
 from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
+from bnn_jax.training import steps as steps_lib
 
 MODELS = {'speech_resnet': speech_resnet.build}
 VARIANTS = ('float', 'binary', 'overflow')
@@ -191,6 +192,8 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
     weight_gradient=config.model.weight_gradient,
     activation_gradient=config.model.activation_gradient,
     padding=config.model.padding,
+    learn_preload=config.model.learn_preload,
+    gate_share=config.training.gate_share,
   )
 
 
@@ -252,6 +255,53 @@ def optimizer(
       labels,
     ),
   )
+
+
+def input_step(config: ml_collections.ConfigDict) -> steps_lib.InputStep:
+  """From waveforms to what the network reads."""
+  return steps_lib.make_input_step(
+    front_end=front_end(config), augmentation=augmentations(config),
+    input_bits=config.model.input_bits,
+  )
+
+
+def update_step(
+  config: ml_collections.ConfigDict,
+  network: nn.Module,
+  steps: int,
+  teacher: steps_lib.Teacher | None = None,
+) -> steps_lib.UpdateStep:
+  """The update of a training of `steps` steps, by `optimizer`."""
+  return steps_lib.make_update_step(
+    network, optimizer(config, steps),
+    steps=steps, frozen_share=config.training.frozen_share,
+    learning_rate=learning_rates(config, steps)['real'],
+    penalty_weight=penalty_weight(config, steps),
+    penalty_kind=penalty_kind(config),
+    penalty_margin=config.penalty.margin,
+    label_smoothing=config.optimizer.label_smoothing,
+    balanced=config.optimizer.balance_weights,
+    teacher=teacher,
+    distillation_weight=config.distillation.weight,
+    temperature=config.distillation.temperature,
+  )
+
+
+def train_step(
+  config: ml_collections.ConfigDict,
+  network: nn.Module,
+  steps: int,
+  teacher: steps_lib.Teacher | None = None,
+) -> steps_lib.TrainStep:
+  """One step of a training of `steps` steps, to be jitted by the caller."""
+  read = input_step(config)
+  update = update_step(config, network, steps, teacher)
+
+  def step(state, batch):
+    q = read(state.inputs, state.key(), batch['audio'])
+    return update(state, q, batch['label'])
+
+  return step
 
 
 def without_overflow(
