@@ -45,9 +45,9 @@ class Blocks(NamedTuple):
     stages: of the loop's pipeline.
   """
 
-  rows: int = 128
+  rows: int = 64
   columns: int = 128
-  warps: int = 8
+  warps: int = 4
   stages: int = 3
 
 
@@ -264,8 +264,7 @@ def _kernel(x, start, flags, *rest, task: _Task, with_exact: bool):
       signs = x[first[:, None] + lane[None]]
       pieces = chunk.ends.shape[1]
       piece = functools.partial(
-        _feed, signs, w.at[group, turn], flags.at[turn], number, column, tiles,
-        task,
+        _feed, signs, w, flags, (group, turn, number, column), tiles, task,
       )
       if pieces > _UNROLLED:
         states = lax.fori_loop(0, pieces, piece, states)
@@ -356,15 +355,14 @@ def _initial(start, task: _Task, with_exact: bool) -> _State:
   return _State(start, None if whole else zero, zero if with_exact else None)
 
 
-def _feed(signs, w, flags, number, column, tiles, task, i, states):
+def _feed(signs, w, flags, at, tiles, task, i, states):
   """Adds the i-th piece of a chunk to all tiles.
 
   Args:
     signs: `[rows, lanes]` int8.
-    w: `[pieces, N, lanes]` int8.
-    flags: `[pieces of the turn, 2]`.
-    number: of the chunk's first piece.
-    column: the block's first output.
+    w: `[G, turns, pieces, N, lanes]` int8.
+    flags: `[turns, pieces of all chunks, 2]`.
+    at: group, turn, number of the chunk's first piece, first output.
     tiles: see `_tiles`.
     task: what is to be computed.
     i: piece of the chunk.
@@ -373,9 +371,10 @@ def _feed(signs, w, flags, number, column, tiles, task, i, states):
   Returns:
     The states.
   """
+  group, turn, number, column = at
   fed = []
   for state, (offset, width) in zip(states, tiles, strict=True):
-    weights = w[i, pl.ds(column + offset, width), :]
+    weights = w[group, turn, i, pl.ds(column + offset, width), :]
     total = lax.dot_general(
       signs, weights, (((1,), (1,)), ((), ())),
       preferred_element_type=jnp.int32,
@@ -389,10 +388,10 @@ def _feed(signs, w, flags, number, column, tiles, task, i, states):
     added = total
     if task.accumulator.unit == 'popcount':
       # popcount - floor(n / 2), from total = 2 * popcount - n.
-      added = lax.shift_right_arithmetic(total + flags[number + i, 1], 1)
+      added = lax.shift_right_arithmetic(total + flags[turn, number + i, 1], 1)
     held, word = task.accumulator.register(state.held + added), None
     if state.word is not None:
-      ends = flags[number + i, 0] == 1
+      ends = flags[turn, number + i, 0] == 1
       held = jnp.where(ends, held, state.held)
       word = jnp.where(ends, 0, total)
     fed.append(_State(held, word, exact))
