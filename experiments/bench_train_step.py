@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -83,7 +84,9 @@ def compile_lowered(lowered):
   return lowered.compile(compiler_options=options)
 
 
-def prepare_step(op: str, simd: int, engine: str, batch_size: int):
+def prepare_step(
+  op: str, simd: int, engine: str, batch_size: int, steps_a_call: int = 1
+):
   """A function that lowers a step, its state and its batch.
 
   Args:
@@ -91,6 +94,7 @@ def prepare_step(op: str, simd: int, engine: str, batch_size: int):
     simd: of the registers.
     engine: 'auto' or a name.
     batch_size: clips of a step.
+    steps_a_call: steps of one program, one after the other.
   """
   mode = 'exact' if op == 'exact_float32' else op
   model = _model(accumulator.Accumulator(8, mode, simd))
@@ -120,12 +124,19 @@ def prepare_step(op: str, simd: int, engine: str, batch_size: int):
     return (params, variables, opt_state), loss, rates
 
   state = params, variables, optimizer.init(params)
+  def several(state, q, labels):
+    def body(state, _):
+      return step(state, q, labels)[0], None
+
+    return lax.scan(body, state, length=steps_a_call)[0]
+
   def lower():
     with mock.patch.dict(os.environ):
       os.environ.pop(choice.VARIABLE, None)
       if engine != 'auto':
         os.environ[choice.VARIABLE] = engine
-      return jax.jit(step).lower(state, *batch)
+      run = step if steps_a_call == 1 else several
+      return jax.jit(run).lower(state, *batch)
 
   return lower, state, batch
 

@@ -1,6 +1,7 @@
 """Holds the overflow engines against NumPy on the device that is there."""
 
 import itertools
+from typing import Any
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from bnn_jax.nn import geometry
 from bnn_jax.nn.kernels import pallas_gpu
 
 # Shapes of x and w, and the convolution's arguments.
-SHAPES = {
+SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], Any]] = {
   'words in taps': ((40, 25, 96), (5, 96, 96), {}),
   'strided': ((7, 25, 96), (3, 96, 128), {'strides': 2}),
   'groups': ((5, 98, 320), (3, 80, 384), {'strides': 4, 'groups': 4}),
@@ -51,12 +52,13 @@ def cases() -> dict[str, Case]:
     for values in registers:
       register = accumulator.Accumulator(*values)
       # More +1 than -1, so that registers overflow.
-      signs = [np.where(random.random(s) < 0.6, 1, -1) for s in (x, w)]
+      signs = np.where(random.random(x) < 0.6, 1, -1)
+      weights = np.where(random.random(w) < 0.6, 1, -1)
       preload = random.integers(
         register.minimum, register.maximum + 1, w[-1]
       )
       found[f'{name} {values}'] = Case(
-        *signs, preload, register, geometry.geometry(x, w, **rest)
+        signs, weights, preload, register, geometry.geometry(x, w, **rest)
       )
   return found
 
