@@ -104,9 +104,10 @@ def profile(
     path = '/'.join(context.module.path)
     with marks.layer(path):
       output = call(*args, **kwargs)
-    if context.method_name == '__call__':
+    # A module of which only other methods are called has a row, too.
+    if context.method_name == '__call__' or path not in modules:
       shown = _shown(context.module, (args, kwargs), output, input_bits)
-      modules.setdefault(path, shown)
+      modules[path] = shown
     return output
 
   with nn.intercept_methods(record):
@@ -139,15 +140,20 @@ def profile(
 def _shown(
   module: nn.Module, arguments: Any, output: Any, input_bits: int
 ) -> _Module:
-  inputs = [v.shape for v in jax.tree.leaves(arguments) if hasattr(v, 'shape')]
-  outputs = [v.shape for v in jax.tree.leaves(output) if hasattr(v, 'shape')]
-  x_shape = inputs[0] if inputs else (1,)
+  x_shape = [*_shapes(arguments), (1,)][0]
+  output_shape = [(1,), *_shapes(output)][-1]
   return _Module(
     kind=type(module).__name__,
-    x_shape=tuple(x_shape[1:]),
-    output_shape=tuple(outputs[-1][1:]) if outputs else (),
+    x_shape=x_shape[1:],
+    output_shape=output_shape[1:],
     deployed=deployed_bits(module, x_shape, input_bits),
   )
+
+
+def _shapes(tree: Any) -> list[tuple[int, ...]]:
+  """Shapes of the arrays in it, but not of scalars."""
+  shapes = [getattr(leaf, 'shape', ()) for leaf in jax.tree.leaves(tree)]
+  return [tuple(shape) for shape in shapes if shape]
 
 
 def _sizes(params: dict[str, Any], modules: dict[str, Any]) -> dict[str, int]:

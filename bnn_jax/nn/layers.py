@@ -489,8 +489,7 @@ class BinaryClassifier(nn.Module):
     log_factor = self.param('log_factor', nn.initializers.zeros, ())
     w = binarize.sign(latent, 'hard_tanh')
     pooled = jnp.sum(r, axis=tuple(range(1, r.ndim - 1)))
-    # A sum of n integers of the stream takes log2(n) bits more than one.
-    with marks.operands(1, self.stream.bits + (positions - 1).bit_length()):
+    with marks.operands(1, self.stream.bits):
       sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
     if not train:
       deployed = _deployed(self, 'bias', (self.classes,))
