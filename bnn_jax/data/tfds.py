@@ -1,4 +1,4 @@
-"""A split of 'speech_commands' of tensorflow-datasets: version 0.02, 12 classes.
+"""A split of 'speech_commands' of tensorflow-datasets: V0.02, 12 classes.
 
 Read without TensorFlow; `bnn_jax.data.tfds_prepare` needs it once.
 """

@@ -2,9 +2,10 @@
 
 tensorflow-datasets stores a clip as a message of 16,000 integers of up to ten
 bytes, which takes half a millisecond to read, longer than a small network may
-take to train on it. What the official protocol keeps of a split is therefore written once as an
-array, beside the data set. An example has no name, so that the SHA-1 of its
-samples chooses the unknown words (`labels.select_unknown`).
+take to train on it. What the official protocol keeps of a split is therefore
+written once as an array, beside the data set. An example has no name, so that
+the SHA-1 of its samples chooses the unknown words (as
+`labels.select_unknown`).
 """
 
 from collections.abc import Sequence

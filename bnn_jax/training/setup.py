@@ -26,6 +26,7 @@ from bnn_jax.nn import integer
 from bnn_jax.training import losses
 from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
+from bnn_jax.training import steps as steps_lib
 
 MODELS = {'speech_resnet': speech_resnet.build}
 VARIANTS = ('float', 'binary', 'overflow')
@@ -253,6 +254,26 @@ def optimizer(
        for name, rate in rates.items()},
       labels,
     ),
+  )
+
+
+def train_step(
+  config: ml_collections.ConfigDict,
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  steps: int,
+) -> steps_lib.TrainStep:
+  """One step of a training of so many, to be jitted by the caller."""
+  return steps_lib.make_train_step(
+    model, optimizer,
+    front_end=front_end(config), augmentation=augmentations(config),
+    input_bits=config.model.input_bits, steps=steps,
+    frozen_share=config.training.frozen_share,
+    learning_rate=learning_rates(config, steps)['real'],
+    penalty_weight=penalty_weight(config, steps),
+    penalty_kind=penalty_kind(config),
+    penalty_margin=config.penalty.margin,
+    label_smoothing=config.optimizer.label_smoothing,
   )
 
 

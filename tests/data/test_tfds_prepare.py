@@ -1,5 +1,4 @@
-"""The last tests take the extra `tfds`; experiments/check_tfds.sh installs it.
-"""
+"""The last ones take the extra `tfds`: experiments/check_tfds.sh runs them."""
 
 import importlib.util
 import json
