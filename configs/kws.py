@@ -20,9 +20,11 @@ from configs import parse
 
 OPTIONS = {
   'smoke': parse.switch,
-  'data': parse.choice('synthetic', 'folder'),
+  'data': parse.choice('synthetic', 'folder', 'tfds'),
   'data_dir': parse.text,
   'test_dir': parse.text,
+  'manual_dir': parse.text,
+  'protocol': parse.choice('official', 'hello_edge', 'tc_resnet', 'bifsmn'),
   'classes': parse.choice(12, 35),
   'variant': parse.choice('overflow', 'binary', 'float'),
   'size': parse.choice('S', 'M', 'L'),
@@ -61,14 +63,19 @@ def get_config(string: str = '') -> ml_collections.ConfigDict:
 
 def _data(options) -> ml_collections.ConfigDict:
   data = ml_collections.ConfigDict()
-  # 'synthetic' (speech by espeak-ng, made on first use) or 'folder' (the
-  # unpacked Speech Commands archive, or anything laid out like it).
+  # 'synthetic' (speech by espeak-ng, made on first use), 'folder' (the unpacked
+  # Speech Commands archive, or anything laid out like it) or 'tfds' (version
+  # 0.02 by tensorflow-datasets, prepared on first use).
   data.source = options.get('data', 'synthetic')
   # The folder of the data set; for 'synthetic' where to keep the corpus, ''
-  # being the user's cache.
+  # being the user's cache; for 'tfds' '' is ~/tensorflow_datasets.
   data.data_dir = options.get('data_dir', '')
   # A canonical test archive, which then is the testing split of 'folder'.
   data.test_dir = options.get('test_dir', '')
+  # The downloaded official archives for 'tfds'; '' downloads them.
+  data.manual_dir = options.get('manual_dir', '')
+  # The rule for unknown words and silence, by the paper that tested so.
+  data.protocol = options.get('protocol', 'official')
   # 12: ten commands, unknown and silence; 35: all words.
   data.classes = options.get('classes', 12)
   # Share of broken files above which training refuses to start.

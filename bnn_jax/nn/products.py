@@ -15,6 +15,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import marks
 
 # Up to this many groups are separate products: XLA's CPU backend has no fast
 # product with a batch axis in the middle.
@@ -42,9 +43,10 @@ def exact(
     `[B, *output, N]` float32 integers.
   """
   gradient = GRADIENT_PRECISION.get(jax.default_backend(), _HIGHEST)
-  if gradient == _HIGHEST:
-    return _sums(x, w, shape, _HIGHEST)
-  return _with_gradient(x, w, shape, gradient)
+  with marks.operands(1, 1):
+    if gradient == _HIGHEST:
+      return _sums(x, w, shape, _HIGHEST)
+    return _with_gradient(x, w, shape, gradient)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
@@ -104,9 +106,10 @@ def _depthwise(x, w, shape):
   views = geometry_lib.taps(x, shape)
   if multiplier > 1:
     views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
-  return sum(
-    view * kernel for view, kernel in zip(views, kernels, strict=True)
-  )
+  with marks.elementwise():
+    return sum(
+      view * kernel for view, kernel in zip(views, kernels, strict=True)
+    )
 
 
 def _grouped_dot(x: jax.Array, w: jax.Array, precision) -> jax.Array:

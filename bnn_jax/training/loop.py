@@ -28,6 +28,9 @@ from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
 from bnn_jax.training import workdir as workdir_lib
 
+# How long it takes, by the source of data.
+_TO_MAKE = {'synthetic': 'a minute', 'tfds': 'an hour'}
+
 
 class StopError(Exception):
   """A signal ended the training after its state was saved.
@@ -67,9 +70,7 @@ def train(
   if (folder / workdir_lib.CONFIG).exists():
     workdir_lib.check_config(folder, config.to_dict())
   console.print(
-    f'reading the data set {config.data.source}; if it is still to be made, '
-    'that takes up to a minute' if config.data.source == 'synthetic'
-    else f'reading {config.data.data_dir}',
+    _reading(config.data.source, config.data.data_dir),
     highlight=False, markup=False,
   )
   source = setup.open_split(config, 'training')
@@ -184,6 +185,16 @@ def train(
         started = time.monotonic()
     if stopping := _stopping(received):
       raise StopError(stopping, total)
+
+
+def _reading(source: str, data_dir: str) -> str:
+  """What is told before the data set is opened."""
+  if source not in _TO_MAKE:
+    return f'reading {data_dir}'
+  return (
+    f'reading the data set {source}; if it is still to be made, that takes up '
+    f'to {_TO_MAKE[source]}'
+  )
 
 
 def _check_devices(batch_size: int) -> None:

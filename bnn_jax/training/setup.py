@@ -101,6 +101,8 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> source.Source:
     classes=config.data.classes,
     data_dir=config.data.data_dir,
     test_dir=config.data.test_dir,
+    manual_dir=config.data.manual_dir,
+    protocol=config.data.protocol,
     max_bad_share=config.data.max_bad_share,
     seed=config.data.synthetic_seed,
     synthetic_speakers=config.data.synthetic_speakers,
