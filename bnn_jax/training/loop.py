@@ -26,6 +26,7 @@ from bnn_jax.training import progress as progress_lib
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
+from bnn_jax.training import teachers
 from bnn_jax.training import workdir as workdir_lib
 
 # How long it takes, by the source of data.
@@ -114,7 +115,9 @@ def train(
     console.print(f'going on from step {int(state.step)} in {folder}')
 
   train_step = jax.jit(
-    setup.train_step(config, model, total),
+    setup.train_step(
+      config, model, total, teachers.load(config, state.inputs)
+    ),
     donate_argnums=0,
     out_shardings=state_lib.replicated(),
     compiler_options=steps_lib.compiler_options(),

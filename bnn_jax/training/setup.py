@@ -54,10 +54,17 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       )
   for name, value in (
     ('training.frozen_share', config.training.frozen_share),
+    ('training.gate_share', config.training.gate_share),
     ('optimizer.label_smoothing', config.optimizer.label_smoothing),
+    ('distillation.weight', config.distillation.weight),
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
+  if not 0 < config.distillation.temperature < math.inf:
+    raise errors.UserError(
+      f'distillation.temperature={config.distillation.temperature} is not '
+      'positive and finite; choose a number such as 2.0.'
+    )
   for name in ('learning_rate', 'latent_learning_rate', 'gradient_norm'):
     value = config.optimizer[name]
     if not 0 < value < math.inf:

@@ -21,8 +21,7 @@ def available() -> tuple[str, ...]:
   backend = jax.default_backend()
   if backend == 'cpu':
     return ('lax', *compiled.levels())
-  # The Triton kernel was not measured yet: it is there to be asked for.
-  return ('pallas', 'lax') if backend == 'gpu' else ('lax',)
+  return ('lax', 'pallas') if backend == 'gpu' else ('lax',)
 
 
 def _fits(engine, accumulator, shape, outputs) -> bool:
