@@ -77,6 +77,9 @@ def _data(options) -> ml_collections.ConfigDict:
   data.manual_dir = options.get('manual_dir', '')
   # The rule for unknown words and silence, by the paper that tested so.
   data.protocol = options.get('protocol', 'official')
+  # 'training', or 'fit' to choose settings: some training speakers are then
+  # kept aside as the split 'dev', which validates and is judged by.
+  data.training_split = 'training'
   # 12: ten commands, unknown and silence; 35: all words.
   data.classes = options.get('classes', 12)
   # Share of broken files above which training refuses to start.
@@ -122,6 +125,10 @@ def _model(options) -> ml_collections.ConfigDict:
   model = ml_collections.ConfigDict()
   model.name = 'speech_resnet'
   model.size = options.get('size', 'M')
+  # Instead of a size: its stem and its stages, each with its channels, 'x' and
+  # blocks, and then of kernel, stride, dilation, groups and parts those that
+  # are not the default, as in '96k3s4p4-96x2k5-128x2s2'; '' for the size.
+  model.shape = ''
   # 'float': the real-valued twin; 'binary': binary with registers that never
   # overflow; 'overflow': binary with the accumulator below.
   model.variant = options.get('variant', 'overflow')
@@ -134,7 +141,8 @@ def _model(options) -> ml_collections.ConfigDict:
   # Residual stream: width, and bits behind the point.
   model.stream_bits = 8
   model.stream_fraction_bits = 4
-  # Shift batch norm: 'fused' (one power of two) or 'two_ap2'.
+  # Shift batch norm: 'fused' (one power of two) or 'two_ap2'; or 'real', with
+  # multipliers, to compare with and not to export.
   model.norm_variant = 'fused'
   # A start of their own for the registers of each channel.
   model.learn_preload = False

@@ -106,7 +106,7 @@ def which_split(
     validation_percentage: share of the speakers held out, in percent.
     testing_percentage: likewise.
   """
-  digest = int.from_bytes(_sha1(_speaker(file_name)), 'big')
+  digest = int.from_bytes(_sha1(speaker(file_name)), 'big')
   percentage = (digest % (_MAX_CLIPS_PER_CLASS + 1)) * (
     100.0 / _MAX_CLIPS_PER_CLASS
   )
@@ -127,7 +127,7 @@ def is_dev(file_name: str) -> bool:
   Args:
     file_name: the name of the wav file; a folder before it is ignored.
   """
-  digest = int.from_bytes(_sha1(_speaker(file_name) + 'dev'), 'big')
+  digest = int.from_bytes(_sha1(speaker(file_name) + 'dev'), 'big')
   return digest % 10 == 0
 
 
@@ -158,7 +158,14 @@ def select_unknown(names: Collection[str], limit: int) -> list[str]:
   return sorted(sorted(names, key=_sha1)[:limit])
 
 
-def _speaker(file_name: str) -> str:
+def speaker(file_name: str) -> str:
+  """Returns who speaks a clip: the name before '_nohash_'.
+
+  Clips that nobody speaks, such as those of silence, have one each.
+
+  Args:
+    file_name: the name of the wav file; a folder before it is ignored.
+  """
   return file_name.rpartition('/')[2].partition('_nohash_')[0]
 
 

@@ -16,6 +16,7 @@ Shape letters: B batch, T frames, F mel bins, C channels, N classes.
 from collections.abc import Callable
 import dataclasses
 import functools
+import re
 from typing import Any
 
 import flax.linen as nn
@@ -25,6 +26,7 @@ from bnn_jax import errors
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
+from bnn_jax.nn import rounded_norm
 from bnn_jax.nn import stream_layers
 
 Constructor = Callable[..., Any]
@@ -286,6 +288,52 @@ SIZES: dict[str, tuple[Stem, tuple[Stage, ...]]] = {
 }
 
 
+# Letters behind the numbers of a shape, and the fields that they set.
+_FIELDS = {
+  'k': 'kernel', 's': 'stride', 'd': 'dilation', 'g': 'groups', 'p': 'parts',
+}
+
+
+def parse_shape(shape: str) -> tuple[Stem, tuple[Stage, ...]]:
+  """Reads a stem and stages from text.
+
+  Args:
+    shape: the stem's channels, then for each stage '-', its channels, 'x' and
+      its blocks. A letter and a number behind either set another field: k
+      (kernel), s (stride), d (dilation, of stages), g (groups), p (parts).
+      '96k3s4p4-96x2k5-128x2s2' is the size M.
+
+  Returns:
+    What a value of `SIZES` holds.
+
+  Raises:
+    UserError: it is no such text.
+  """
+  number = '[1-9][0-9]*'
+  stem, *stages = shape.split('-')
+  is_stem = re.fullmatch(f'{number}([ksgp]{number})*', stem)
+  are_stages = [
+    re.fullmatch(f'{number}x{number}([ksdgp]{number})*', stage)
+    for stage in stages
+  ]
+  if not (is_stem and stages and all(are_stages)):
+    raise errors.UserError(
+      f"model.shape={shape!r} is not understood; write a stem and stages such "
+      "as '96k3s4p4-96x2k5-128x2s2'."
+    )
+  return Stem(**_fields(stem)), tuple(
+    Stage(blocks=int(re.split('[a-z]', stage)[1]), **_fields(stage))
+    for stage in stages
+  )
+
+
+def _fields(text: str) -> dict[str, int]:
+  """Channels, and what letters set, of a stem or stage."""
+  pairs = re.findall('([ksdgp])([0-9]+)', text)
+  fields = {_FIELDS[letter]: int(value) for letter, value in pairs}
+  return {'channels': int(re.split('[a-z]', text)[0])} | fields
+
+
 def build(
   size: str,
   variant: str,
@@ -300,6 +348,7 @@ def build(
   padding: str = 'same',
   learn_preload: bool = False,
   gate_share: float = 0.0,
+  shape: str = '',
 ) -> SpeechResNet:
   """Makes the network.
 
@@ -311,24 +360,26 @@ def build(
     accumulator: of all convolutions, or by their paths.
     stream: format of the residual stream.
     levels: thermometer thresholds of each mel bin.
-    norm_variant: of `layers.ShiftBatchNorm`.
+    norm_variant: of `layers.ShiftBatchNorm`, or 'real' for a
+      `rounded_norm.RoundedBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
     padding: 'same', or 'valid' for continuous listening.
     learn_preload: of `layers.BinaryConv`.
     gate_share: of `layers.BinaryConv`.
+    shape: instead of the size, see `parse_shape`; '' for the size.
 
   Returns:
     The unbound module.
 
   Raises:
-    UserError: a size or variant that does not exist.
+    UserError: a size that does not exist, or a shape that is not understood.
   """
   if size not in SIZES:
     raise errors.UserError(
       f'size={size!r} does not exist; choose one of {", ".join(SIZES)}.'
     )
-  stem, stages = SIZES[size]
+  stem, stages = parse_shape(shape) if shape else SIZES[size]
   if variant == 'float':
     return SpeechResNet(
       stem, stages, encode=float_layers.Scale, conv=float_layers.FloatConv,
@@ -345,9 +396,7 @@ def build(
       weight_gradient=weight_gradient, learn_preload=learn_preload,
       gate_share=gate_share,
     ),
-    norm=functools.partial(
-      layers.ShiftBatchNorm, stream=stream, variant=norm_variant
-    ),
+    norm=_norm(norm_variant, stream),
     activation=functools.partial(layers.ShiftPReLU, stream=stream),
     sign=functools.partial(
       layers.RSign, stream=stream, gradient=activation_gradient
@@ -357,4 +406,13 @@ def build(
     ),
     add=functools.partial(stream_layers.Add, stream=stream),
     padding=padding.upper(),
+  )
+
+
+def _norm(variant: str, stream: integer.StreamFormat) -> Constructor:
+  """Constructor of the normalizations of a binarized network."""
+  if variant == 'real':
+    return functools.partial(rounded_norm.RoundedBatchNorm, stream=stream)
+  return functools.partial(
+    layers.ShiftBatchNorm, stream=stream, variant=variant
   )

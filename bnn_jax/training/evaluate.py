@@ -1,5 +1,6 @@
 """Accuracy of a state on a split, with the exact and the deployed register."""
 
+import base64
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -35,8 +36,8 @@ BATCH = 100
 EVALUATION_KEYS = (
   'accumulator.', 'augmentation.', 'data.data_dir', 'data.manual_dir',
   'data.max_bad_share', 'data.protocol', 'data.source', 'data.synthetic_',
-  'data.test_dir', 'distillation.', 'model.variant', 'name', 'optimizer.',
-  'penalty.', 'seed', 'training.',
+  'data.test_dir', 'data.training_split', 'distillation.', 'model.variant', 'name',
+  'optimizer.', 'penalty.', 'seed', 'training.',
 )
 # Keys that are told by the name of the results, each by its value.
 _NAMED_KEYS = tuple(
@@ -204,7 +205,8 @@ def split_results(
     registers: the deployed accumulator by the layer's path.
 
   Returns:
-    For JSON: clips, accuracies, changed decisions, confusion, overflow.
+    For JSON: clips, accuracies, changed decisions, which clips are right (see
+    `unpack`) with either register, confusion, overflow.
   """
   labels = split.labels
   logits, counts = deployed.logits_and_telemetry(state, split.q)
@@ -218,6 +220,8 @@ def split_results(
     'accuracy_exact': float(np.mean(chosen_exact == labels)),
     'accuracy_deployed': float(np.mean(chosen == labels)),
     'changed_decisions': int(np.sum(chosen != chosen_exact)),
+    'right_exact': _pack(chosen_exact == labels),
+    'right_deployed': _pack(chosen == labels),
     'confusion': metrics.confusion_matrix(labels, chosen, classes).tolist(),
     'overflow': [
       {
@@ -231,6 +235,39 @@ def split_results(
       if path in counts
     ],
   }
+
+
+def _pack(right: np.ndarray) -> str:
+  return base64.b64encode(np.packbits(right).tobytes()).decode()
+
+
+def unpack(text: str, clips: int) -> np.ndarray:
+  """Which clips are right, bool `[clips]`, from the text of the results."""
+  packed = np.frombuffer(base64.b64decode(text), np.uint8)
+  return np.unpackbits(packed, count=clips).astype(bool)
+
+
+def judge(
+  config: ml_collections.ConfigDict, profile: Mapping[str, Any]
+) -> Callable[..., dict[str, Any]]:
+  """Makes the function that judges states of a configuration; compiles once.
+
+  Args:
+    config: the configuration.
+    profile: of its network, from `models.profile`.
+
+  Returns:
+    `split_results`, of which `state`, `split` and `classes` are still to give.
+  """
+  registers = setup.accumulators(config)
+  deployed = exact = Evaluator(setup.model(config))
+  if config.model.variant != 'float':
+    exact = Evaluator(setup.model(setup.without_overflow(config)))
+  return functools.partial(
+    split_results, deployed=deployed, exact=exact, registers={
+      row['path']: registers.at(row['path']) for row in profile['layers']
+    },
+  )
 
 
 def run(
@@ -260,17 +297,11 @@ def run(
   """
   restored = restore(config, folder, checkpoint)
   state = restored.state
-  model = setup.model(config)
   profile = profile_lib.profile(
-    model, input_bits=config.model.input_bits, **setup.input_shape(config)
+    setup.model(config), input_bits=config.model.input_bits,
+    **setup.input_shape(config),
   )
-  registers = setup.accumulators(config)
-  evaluators = {
-    'deployed': Evaluator(model),
-    'exact': Evaluator(setup.model(setup.without_overflow(config))),
-  }
-  if config.model.variant == 'float':
-    evaluators['exact'] = evaluators['deployed']
+  judged = judge(config, profile)
   results: dict[str, Any] = {
     'step': int(state.step),
     'class_names': [],
@@ -284,15 +315,12 @@ def run(
     source = setup.open_split(config, name)
     results['class_names'] = list(source.class_names)
     results['notes'] += source.notes
-    results['splits'][name] = split_results(
-      **evaluators, state=state, classes=len(source.class_names),
+    results['splits'][name] = judged(
+      state=state, classes=len(source.class_names),
       split=quantize_split(
         source, state.inputs, front_end=setup.front_end(config),
         input_bits=config.model.input_bits,
       ),
-      registers={
-        row['path']: registers.at(row['path']) for row in profile['layers']
-      },
     )
   if jax.process_index() == 0:
     path = results_path(config, folder, splits, checkpoint)

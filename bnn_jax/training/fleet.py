@@ -28,6 +28,7 @@ from bnn_jax.training import inputs
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
+from bnn_jax.training import teachers
 
 # Numbers that a program takes as arguments, so that members may differ in them.
 TRACED = (
@@ -48,7 +49,7 @@ def train(
   configs: Sequence[ml_collections.ConfigDict],
   source: source_lib.Source,
   clips: on_device.Clips,
-  teacher: steps_lib.Teacher | None = None,
+  strict: bool = True,
 ) -> Iterator[tuple[state_lib.TrainState, list[dict[str, float]]]]:
   """Trains a member for each configuration.
 
@@ -56,7 +57,8 @@ def train(
     configs: M of them, equal but for `TRACED`, `DRAWN` and their names.
     source: the training split.
     clips: the same, on the device.
-    teacher: of all members.
+    strict: stop at a loss that is not finite; otherwise the other members go
+      on, and the caller finds it among the metrics.
 
   Yields:
     After each epoch, the state of all members, with a leading axis M, and the
@@ -78,6 +80,7 @@ def train(
   distinct = sorted(set(streams), key=streams.index)
   place = np.array([distinct.index(stream) for stream in streams])
   first = np.array([streams.index(stream) for stream in distinct])
+  teacher = teachers.load(common, member(states.inputs, 0))
   epoch_of = _make_epoch(common, steps, place, first, teacher)
   traced = {
     key: np.array([_at(config, key) for config in configs], np.float32)
@@ -87,8 +90,14 @@ def train(
   for epoch in range(common.training.epochs):
     states, observed = epoch_of(states, traced, clips, next(orders))
     values = [member(observed, i).compute() for i in range(len(configs))]
-    _check_finite(values, configs, epoch)
+    if strict:
+      _check_finite(values, configs, epoch)
     yield states, values
+
+
+def program(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What the members of one call of `train` share, for comparison."""
+  return _with(config, dict.fromkeys((*TRACED, *DRAWN, 'name'))).to_dict()
 
 
 def member(tree: Any, index: int) -> Any:
@@ -189,11 +198,10 @@ def _with(
 
 
 def _check_shared(configs: Sequence[ml_collections.ConfigDict]) -> None:
-  free = dict.fromkeys((*TRACED, *DRAWN, 'name'))
-  shared = [_with(config, free).to_dict() for config in configs]
-  for config in shared[1:]:
+  first = program(configs[0])
+  for config in map(program, configs[1:]):
     for branch, values in config.items():
-      if values != shared[0][branch]:
+      if values != first[branch]:
         raise errors.UserError(
           f'members that are trained together differ in {branch}; they may '
           f'differ in {", ".join((*DRAWN, *TRACED))} only.'

@@ -74,8 +74,8 @@ def train(
     _reading(config.data.source, config.data.data_dir),
     highlight=False, markup=False,
   )
-  source = setup.open_split(config, 'training')
-  validation = setup.open_split(config, 'validation')
+  source = setup.open_split(config, config.data.training_split)
+  validation = setup.open_split(config, setup.validation_split(config))
   for note in (*source.notes, *validation.notes):
     console.print(note, highlight=False, markup=False)
 

@@ -30,8 +30,9 @@ from bnn_jax.training import steps as steps_lib
 
 MODELS = {'speech_resnet': speech_resnet.build}
 VARIANTS = ('float', 'binary', 'overflow')
-NORM_VARIANTS = ('fused', 'two_ap2')
+NORM_VARIANTS = ('fused', 'two_ap2', 'real')
 PADDINGS = ('same', 'valid')
+TRAINING_SPLITS = ('training', 'fit')
 
 
 _POSITIVE = (
@@ -82,6 +83,9 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       raise errors.UserError(
         f'{name}={value} is no finite number of at least 0; choose one.'
       )
+  _check_name(
+    'data.training_split', config.data.training_split, TRAINING_SPLITS
+  )
   _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
   _check_shapes(config)
 
@@ -116,8 +120,15 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> source.Source:
   )
 
 
+def validation_split(config: ml_collections.ConfigDict) -> str:
+  """The split that a training is watched by."""
+  return 'dev' if config.data.training_split == 'fit' else 'validation'
+
+
 def test_splits(config: ml_collections.ConfigDict) -> tuple[str, ...]:
   """The splits that a run is judged by."""
+  if config.data.training_split == 'fit':
+    return ('dev',)
   if config.data.source == 'synthetic':
     return ('testing', 'unseen')
   return ('testing',)
@@ -202,6 +213,7 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
     activation_gradient=config.model.activation_gradient,
     padding=config.model.padding,
     learn_preload=config.model.learn_preload,
+    shape=config.model.shape,
     gate_share=config.training.gate_share,
   )
 

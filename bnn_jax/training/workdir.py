@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from bnn_jax import errors
+from bnn_jax.nn.kernels import choice
 
 PACKAGES = ('bnn_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
             'grain', 'numpy', 'tensorflow-datasets')
@@ -71,7 +72,8 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   # Workdirs that do not have a key were trained so.
   for group, key, value in (
     ('model', 'padding', 'same'), ('data', 'manual_dir', ''),
-    ('data', 'protocol', 'official'),
+    ('data', 'protocol', 'official'), ('data', 'training_split', 'training'),
+    ('model', 'shape', ''),
   ):
     if isinstance(config.get(group), dict):
       config[group].setdefault(key, value)
@@ -175,7 +177,7 @@ def _flat(
 
 
 def provenance(seed: int) -> dict[str, Any]:
-  """What produced a run: command, versions, devices, revision, seed."""
+  """What produced a run: command, versions, devices, engine, revision, seed."""
   return {
     'seed': seed,
     'git_revision': _git_revision(),
@@ -183,6 +185,7 @@ def provenance(seed: int) -> dict[str, Any]:
     'python': platform.python_version(),
     'platform': platform.platform(),
     'devices': [f'{d.platform} {d.device_kind}' for d in jax.devices()],
+    'engine': choice.choose(None),
     'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
     'started': datetime.datetime.now().astimezone().isoformat('T', 'seconds'),
   }

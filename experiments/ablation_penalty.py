@@ -1,0 +1,14 @@
+"""Which overflow penalty, how strong, and from which share of the range?"""
+
+
+def sweep(add):
+  """Adds the settings: each kind, weight, margin and end alone."""
+  add('default')
+  for kind in ('none', 'hinge', 'periodic', 'variance'):
+    add(f'kind_{kind}', f'penalty={kind}')
+  for weight in (0.3, 1.0, 3.0, 10.0, 30.0):
+    add(f'weight_{weight:g}', overrides={'penalty.weight': weight})
+  for margin in (0.5, 0.7, 0.8, 0.9, 1.0):
+    add(f'margin_{margin:g}', overrides={'penalty.margin': margin})
+  for final in (0.0, 0.3, 1.0, 3.0):
+    add(f'final_{final:g}', overrides={'penalty.final': final})
