@@ -1,7 +1,7 @@
 """What do layers buy that overflow less: preload, balance, parts?
 
-Each alone and left out of all, at the default's products. One part a stage
-less the default's is the plain network; more parts have shorter sums.
+Preload and balance alone, together and not at all; then convolutions of the
+size M cut into ever more parts, whose sums are as much shorter.
 """
 
 NONE = {

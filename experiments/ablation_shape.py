@@ -7,6 +7,8 @@ SHAPES = {
   'narrow': '64k3s4p4-64x2k5-96x2s2',
   'wide': '128k3s4p4-128x2k5-160x2s2',
   'shallow': '96k3s4p4-96x1k5-128x1s2',
+  'deep_narrow': '80k3s4p4-80x3k5-96x3s2',
+  'shallow_wide': '128k3s4p4-128x1k5-160x1s2',
   'deep': '96k3s4p4-96x4k5-128x4s2',
   'kernel_3': '96k3s4p4-96x2k3-128x2s2',
   'kernel_7': '96k3s4p4-96x2k7-128x2s2',

@@ -36,8 +36,8 @@ BATCH = 100
 EVALUATION_KEYS = (
   'accumulator.', 'augmentation.', 'data.data_dir', 'data.manual_dir',
   'data.max_bad_share', 'data.protocol', 'data.source', 'data.synthetic_',
-  'data.test_dir', 'data.training_split', 'distillation.', 'model.variant', 'name',
-  'optimizer.', 'penalty.', 'seed', 'training.',
+  'data.test_dir', 'data.training_split', 'distillation.', 'model.variant',
+  'name', 'optimizer.', 'penalty.', 'seed', 'training.',
 )
 # Keys that are told by the name of the results, each by its value.
 _NAMED_KEYS = tuple(

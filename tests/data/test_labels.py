@@ -104,3 +104,9 @@ def test_select_unknown_takes_the_lowest_hashes_whatever_the_order():
   assert labels.select_unknown(names[::-1], 4) == sorted(lowest)
   assert labels.select_unknown(names, 20) == names
   assert labels.select_unknown(names, 0) == []
+
+
+def test_speaker():
+  assert labels.speaker('yes/0a7c2a8d_nohash_0.wav') == '0a7c2a8d'
+  assert labels.speaker('0a7c2a8d_nohash_12.wav') == '0a7c2a8d'
+  assert labels.speaker('_silence_/dev-3') != labels.speaker('_silence_/dev-4')

@@ -115,3 +115,41 @@ def test_unknown_size():
       stream=None, levels=1, norm_variant='fused', weight_gradient='hard_tanh',
       activation_gradient='approx_sign',
     )
+
+
+def test_shape_from_text():
+  parse = speech_resnet.parse_shape
+  assert parse('96k3s4p4-96x2k5-128x2s2') == speech_resnet.SIZES['M']
+  assert parse('8-9x3') == (
+    speech_resnet.Stem(8), (speech_resnet.Stage(9, 3),)
+  )
+  assert parse('8g2k7-10x1p2d4g5s3k1') == (
+    speech_resnet.Stem(8, kernel=7, groups=2),
+    (speech_resnet.Stage(10, 1, kernel=1, stride=3, dilation=4, groups=5,
+                         parts=2),),
+  )
+
+
+@pytest.mark.parametrize('shape', [
+  '8', '8-', '8-8', '8x1-8x1', '8-8x0', '08-8x1', '8k-8x1', '8d2-8x1',
+  '8-8x1z3', '8-8x1k3 ', 'M',
+])
+def test_shape_that_is_not_understood(shape):
+  with pytest.raises(errors.UserError, match='model.shape=.*not understood'):
+    speech_resnet.parse_shape(shape)
+
+
+def test_real_norm_is_an_integer_network(state):
+  network = tiny.network(norm_variant='real')
+  real = tiny.state(network)
+  q = np.random.default_rng(0).integers(
+    0, 256, (3, *tiny.SHAPE.values())
+  ).astype(np.uint8)
+  _, kept = network.apply(
+    real.variables(), q, train=False, capture_intermediates=True,
+    mutable=['intermediates'],
+  )
+  stream = kept['intermediates']['block0']['tail']['norm']['__call__'][0]
+  assert np.array_equal(stream, np.round(stream))
+  assert np.abs(stream).max() <= 128
+  assert len(np.unique(stream)) > 5

@@ -123,6 +123,9 @@ def test_split_results(state):
   assert results['changed_decisions'] == np.sum(
     chosen != exact_logits.argmax(-1)
   )
+  for name, logits in (('deployed', deployed_logits), ('exact', exact_logits)):
+    right = evaluate.unpack(results[f'right_{name}'], 9)
+    assert np.array_equal(right, logits.argmax(-1) == labels)
   assert np.trace(results['confusion']) == np.sum(chosen == labels)
   assert [layer['path'] for layer in results['overflow']] == ['stem']
   assert results['overflow'][0]['bits'] == 4

@@ -51,6 +51,19 @@ def test_test_splits():
   assert setup.test_splits(config('data=folder')) == ('testing',)
 
 
+def test_settings_are_chosen_on_other_speakers():
+  made = config('data=folder')
+  assert setup.validation_split(made) == 'validation'
+  fit = config(**{'data.training_split': 'fit'})
+  assert setup.validation_split(fit) == 'dev'
+  assert setup.test_splits(fit) == ('dev',)
+
+
+def test_shape_goes_before_size():
+  made = setup.model(config(**{'model.shape': '8-9x1'}))
+  assert (made.stem.channels, made.stages[0].channels) == (8, 9)
+
+
 @pytest.mark.parametrize('options, kind', [
   ('penalty=none', 'none'), ('penalty=hinge', 'hinge'),
   ('penalty=periodic,overflow_mode=saturate', 'periodic'),
@@ -76,7 +89,7 @@ def test_no_penalty_has_no_weight(options, kind):
   ('optimizer.weight_decay', -0.1), ('penalty.weight', -1.0),
   ('penalty.weight', math.inf), ('penalty.margin', -0.1),
   ('penalty.margin', math.nan), ('penalty.final', -1.0),
-  ('penalty.kind', 'foo'),
+  ('penalty.kind', 'foo'), ('data.training_split', 'testing'),
 ])
 def test_training_is_checked(key, value):
   setup.check_training(config())
@@ -87,7 +100,8 @@ def test_training_is_checked(key, value):
 @pytest.mark.parametrize('key, value', [
   ('model.name', 'foo'), ('model.variant', 'foo'),
   ('model.norm_variant', 'foo'), ('model.thermometer_levels', 0),
-  ('model.size', 'XXL'), ('accumulator.layer_bits', (('stem',),)),
+  ('model.size', 'XXL'), ('model.shape', 'XXL'),
+  ('accumulator.layer_bits', (('stem',),)),
   ('accumulator.layer_bits', (('(', 9),)), ('accumulator.layer_bits', (3,)),
 ])
 def test_model_is_checked(key, value):
