@@ -114,6 +114,7 @@ def _train(group, data, keep) -> Iterator[tuple[plan.Run, dict[str, Any]]]:
     states = trained
     finite &= np.isfinite([metrics['loss'] for metrics in values])
     ends.append(time.monotonic())
+  finite &= _finite(states.params)
   epochs = np.diff(ends).tolist()
   size = configs[0].training.batch_size
   seen = len(group) * (len(source) // size * size)
@@ -129,7 +130,7 @@ def _train(group, data, keep) -> Iterator[tuple[plan.Run, dict[str, Any]]]:
   for i, one in enumerate(group):
     if not finite[i]:
       yield one, {
-        'error': 'the loss became infinite or no number; lower '
+        'error': 'the loss or a parameter is not finite; lower '
         'optimizer.learning_rate or penalty.weight'
       }
       continue
@@ -138,6 +139,14 @@ def _train(group, data, keep) -> Iterator[tuple[plan.Run, dict[str, Any]]]:
       _keep(one, state)
     splits = {name: judge.split(state, name) for name in one.splits}
     yield one, outcome_lib.outcome(one.config, splits, **measured)
+
+
+def _finite(params: Any) -> np.ndarray:
+  """Which members have no parameter that the loss would stumble over, `[M]`."""
+  return np.all([
+    np.isfinite(np.asarray(leaf)).reshape(len(leaf), -1).all(-1)
+    for leaf in jax.tree.leaves(params)
+  ], axis=0)
 
 
 class _Judge:

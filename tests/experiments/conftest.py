@@ -15,7 +15,7 @@ FILE = '''
 TINY = {
   'training.batch_size': 6, 'training.log_steps': 1,
   'front_end.mel_bins': 8, 'front_end.hop_ms': 40.0,
-  'model.thermometer_levels': 3, 'model.shape': '8k3s4p2-8x1-12x1s2',
+  'model.thermometer_levels': 3, 'model.shape': '8k3s4p2-8x1',
 }
 
 def sweep(add):

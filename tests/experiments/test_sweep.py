@@ -87,7 +87,7 @@ def test_bad_arguments(ablation, speech, word, message):
 def test_fleet(ablation, speech, monkeypatch):
   """Two settings, one of which becomes infinite, with two seeds each."""
   ablation.write_text(ablation.read_text().replace(
-    "'penalty.weight': 9.0", "'optimizer.learning_rate': 1e30"
+    "'penalty.weight': 9.0", "'optimizer.learning_rate': 1e39"
   ))
   words = arguments(
     ablation, speech, '--runner=fleet', '--keep', '--only=default|strong',
@@ -111,7 +111,7 @@ def test_fleet(ablation, speech, monkeypatch):
   run, line = grouped[0][0], lines[0]
   assert line['members'] == 4 and line['wall_seconds'] > 0
   assert line['accumulator']['bits'] == 8
-  assert set(line['overflow']) == {'stem', 'block0/conv', 'block1/conv'}
+  assert set(line['overflow']) == {'stem', 'block0/conv'}
   dev = line['splits']['dev']
   assert dev['clips'] == 8
   right = evaluate.unpack(dev['right_deployed'], 8)
@@ -137,7 +137,7 @@ def test_groups_share_a_program(ablation, speech):
 
 
 def test_a_group_that_cannot_start_fails_alone(ablation, speech):
-  ablation.write_text(ablation.read_text().replace('8x1-', '8x1g3-', 1))
+  ablation.write_text(ablation.read_text().replace('8x1', '8x1g3'))
   words = arguments(ablation, speech, '--runner=fleet', '--seeds=1')
   assert sweep.main(words) == 1
   lines = records.read(ablation.parent / 'r')
