@@ -174,6 +174,11 @@ def _penalty(options) -> ml_collections.ConfigDict:
   penalty.rise_share = 0.2
   penalty.fall_share = 0.2
   penalty.final = 1.0
+  # Each layer's share of lambda rises while more of its sums than `bound`
+  # overflow, and falls while fewer do, by up to `gain` (of its logarithm) a
+  # step; gain 0 leaves all layers the same lambda.
+  penalty.bound = 0.001
+  penalty.gain = 0.01
   return penalty
 
 

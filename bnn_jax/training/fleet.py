@@ -34,7 +34,8 @@ TRACED = (
   'optimizer.learning_rate', 'optimizer.latent_learning_rate',
   'optimizer.weight_decay', 'optimizer.gradient_norm',
   'optimizer.label_smoothing', 'penalty.weight', 'penalty.margin',
-  'penalty.final', 'distillation.weight', 'distillation.temperature',
+  'penalty.final', 'penalty.bound', 'penalty.gain', 'distillation.weight',
+  'distillation.temperature',
 )
 # What chooses and changes the clips of a batch.
 DRAWN = (

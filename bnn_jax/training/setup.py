@@ -60,6 +60,11 @@ def check_training(config: ml_collections.ConfigDict) -> None:
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
+  if not 0 < config.penalty.bound < 1:
+    raise errors.UserError(
+      f'penalty.bound={config.penalty.bound} is no share of the sums; choose a '
+      'number between 0 and 1, such as 0.001.'
+    )
   if not 0 < config.distillation.temperature < math.inf:
     raise errors.UserError(
       f'distillation.temperature={config.distillation.temperature} is not '
@@ -77,6 +82,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
     ('penalty.weight', config.penalty.weight),
     ('penalty.margin', config.penalty.margin),
     ('penalty.final', config.penalty.final),
+    ('penalty.gain', config.penalty.gain),
   ):
     if not 0 <= value < math.inf:
       raise errors.UserError(
@@ -288,6 +294,8 @@ def update_step(
     penalty_weight=penalty_weight(config, steps),
     penalty_kind=penalty_kind(config),
     penalty_margin=config.penalty.margin,
+    overflow_bound=config.penalty.bound,
+    control_gain=config.penalty.gain,
     label_smoothing=config.optimizer.label_smoothing,
     balanced=config.optimizer.balance_weights,
     teacher=teacher,
