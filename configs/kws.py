@@ -178,7 +178,7 @@ def _penalty(options) -> ml_collections.ConfigDict:
   # overflow, and falls while fewer do, by up to `gain` (of its logarithm) a
   # step; gain 0 leaves all layers the same lambda.
   penalty.bound = 0.001
-  penalty.gain = 0.01
+  penalty.gain = 0.0
   return penalty
 
 
