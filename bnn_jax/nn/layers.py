@@ -151,6 +151,7 @@ class BinaryConv(nn.Module):
       strides=self.strides, padding=self.padding,
       dilation=self.dilation, groups=self.groups,
       with_telemetry=counting and not self.is_initializing(),
+      with_exact=self.is_mutable_collection('sums') or self._is_gated(),
     )
     odd_words = accumulator_lib.odd_words(shape, accumulator.simd)
     _observe(self, accumulation, accumulator, odd_words, following)
@@ -169,9 +170,12 @@ class BinaryConv(nn.Module):
     rounded = jnp.clip(jnp.floor(real + 0.5), *limits)
     return straight_through.straight_through(rounded, real)
 
+  def _is_gated(self) -> bool:
+    return bool(self.gate_share) and self.has_rng(GATES)
+
   def _gated(self, accumulation, progress) -> jax.Array:
     """The narrow result, or for some channels of a training the exact one."""
-    if not (self.gate_share and self.has_rng(GATES)):
+    if not self._is_gated():
       return accumulation.result
     share = jnp.minimum(progress / self.gate_share, 1.0)
     narrow = jax.random.bernoulli(
