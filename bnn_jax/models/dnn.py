@@ -52,13 +52,13 @@ class Dnn(nn.Module):
     Returns:
       `[B, N]` logits.
     """
-    mode = {'train': train, 'progress': progress, 'frozen': frozen}
+    mode = toolbox.Mode(train, progress, frozen)
     x = self.tools.frames(q)
     x = x.reshape(x.shape[0], -1)
     for i, width in enumerate(self.widths):
       x = self.tools.unit(
         width, bias=True, activation='relu', first=i == 0, name=f'dense{i}'
-      )(x, **mode)
+      )(x, mode)
     return self.tools.classifier(name='classifier')(x, train=train)
 
 

@@ -68,20 +68,20 @@ class DsCnn(nn.Module):
     Returns:
       `[B, N]` logits.
     """
-    mode = {'train': train, 'progress': progress, 'frozen': frozen}
+    mode = toolbox.Mode(train, progress, frozen)
     channels = self.size.channels
     paper = {'bias': True, 'norm': 'center', 'activation': 'relu'}
     x = self.tools.unit(
       channels, (10, 4), self.size.stride, first=True, name='conv', **paper
-    )(self.tools.image(q), **mode)
+    )(self.tools.image(q), mode)
     for i, stride in enumerate(self.size.blocks):
       x = self.tools.unit(
         channels, (3, 3), stride, groups=channels, name=f'depthwise{i}',
         **paper,
-      )(x, **mode)
+      )(x, mode)
       x = self.tools.unit(
         channels, (1, 1), name=f'pointwise{i}', **paper
-      )(x, **mode)
+      )(x, mode)
     return self.tools.classifier(name='classifier')(x, train=train)
 
 

@@ -73,11 +73,11 @@ class Res(nn.Module):
     Returns:
       `[B, N]` logits.
     """
-    mode = {'train': train, 'progress': progress, 'frozen': frozen}
+    mode = toolbox.Mode(train, progress, frozen)
     tools = self.tools
     x = tools.unit(
       self.size.channels, (3, 3), activation='relu', first=True, name='conv0'
-    )(tools.image(q), **mode)
+    )(tools.image(q), mode)
     if self.size.pool:
       x = tools.average(self.size.pool, name='pool')(x)
     shortcut = x
@@ -85,7 +85,7 @@ class Res(nn.Module):
       x = tools.unit(
         self.size.channels, (3, 3), activation='relu', name=f'conv{i + 1}',
         dilation=2 ** (i // 3) if self.size.dilated else 1,
-      )(x, **mode)
+      )(x, mode)
       if i % 2 == 1:
         x = tools.hold()(tools.add(name=f'add{i + 1}')(x, shortcut))
         shortcut = x

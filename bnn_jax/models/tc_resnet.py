@@ -54,11 +54,11 @@ class TcResNet(nn.Module):
     Returns:
       `[B, N]` logits.
     """
-    mode = {'train': train, 'progress': progress, 'frozen': frozen}
+    mode = toolbox.Mode(train, progress, frozen)
     x = self.tools.unit(
       self.channels[0], (3,), norm='affine', activation='relu', first=True,
       name='conv',
-    )(self.tools.frames(q), **mode)
+    )(self.tools.frames(q), mode)
     for i, channels in enumerate(self.channels[1:]):
       x = self._block(x, channels, f'block{i}', mode)
     x = self.tools.dropout(0.5, name='dropout')(x, train=train)
@@ -72,16 +72,16 @@ class TcResNet(nn.Module):
       shortcut = unit(
         channels, (1,), stride, norm='affine', activation='relu',
         name=f'{name}_down',
-      )(x, **mode)
+      )(x, mode)
     y = unit(
       channels, (9,), stride, norm='affine', activation='relu',
       name=f'{name}_conv0',
-    )(x, **mode)
-    y = unit(channels, (9,), norm='affine', name=f'{name}_conv1')(y, **mode)
+    )(x, mode)
+    y = unit(channels, (9,), norm='affine', name=f'{name}_conv1')(y, mode)
     total = self.tools.add(name=f'{name}_add')(shortcut, y)
     return self.tools.hold()(
       self.tools.activation('relu', name=f'{name}_activation')(
-        total, train=mode['train']
+        total, train=mode.train
       )
     )
 

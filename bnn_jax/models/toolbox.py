@@ -33,6 +33,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 from typing import Any
+from typing import NamedTuple
 from typing import TypeVar
 
 import flax.linen as nn
@@ -52,6 +53,20 @@ VARIANTS = ('float', 'binary', 'overflow', 'binary_firstlast8')
 
 Constructor = Callable[..., Any]
 _Size = TypeVar('_Size')
+
+
+class Mode(NamedTuple):
+  """How a network is called.
+
+  Attributes:
+    train: compute with parameters, otherwise with deployed integers.
+    progress: share of training done.
+    frozen: in training, use the running statistics.
+  """
+
+  train: bool
+  progress: float | jax.Array
+  frozen: bool | jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +89,7 @@ class Toolbox:
     add: of two streams.
     average: pool by means; takes the window.
     classifier: takes `bias`.
-    dropout: takes the rate.
+    dropout: takes the rate, and `channels` to drop whole ones.
     gain: behind a product where no normalization can stand; takes K.
     hold: computes its input once, see `stream_layers.Materialize`.
   """
@@ -137,28 +152,21 @@ class Unit(nn.Module):
   first: bool = False
 
   @nn.compact
-  def __call__(
-    self,
-    x: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array,
-    frozen: bool | jax.Array,
-  ) -> jax.Array:
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
     """Maps `x` `[B, *spatial, C]`, or `[..., C]` if it is dense.
 
     Args:
       x: the stream, or the encoded input.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
+      mode: training or evaluation.
 
     Returns:
       The stream `[B, *output, features]`, or `[..., features]`.
     """
     tools = self.tools
     if not self.first:
-      x = tools.sign(name='sign')(x, train=train, progress=progress)
+      x = tools.sign(name='sign')(
+        x, train=mode.train, progress=mode.progress
+      )
       x = tools.hold()(x)
     product = (tools.first if self.first else tools.product)(
       self.features, tuple(self.kernel), strides=self.strides,
@@ -166,14 +174,16 @@ class Unit(nn.Module):
       bias=self.bias, name='product',
     )
     if self.kernel:
-      a = product(x, progress=progress)
+      a = product(x, progress=mode.progress)
     else:
-      a = product(x.reshape(-1, x.shape[-1]), progress=progress)
+      a = product(x.reshape(-1, x.shape[-1]), progress=mode.progress)
       a = a.reshape(*x.shape[:-1], self.features)
     y = tools.norm(self.norm, name='norm')(
-      tools.hold()(a), train=train, frozen=frozen
+      tools.hold()(a), train=mode.train, frozen=mode.frozen
     )
-    y = tools.activation(self.activation, name='activation')(y, train=train)
+    y = tools.activation(self.activation, name='activation')(
+      y, train=mode.train
+    )
     return tools.hold()(y)
 
 
@@ -329,18 +339,20 @@ def _without_bias_field(constructor: Constructor) -> Constructor:
   return construct
 
 
-def _nothing(*args: Any, name: str | None = None) -> nn.Module:
+def _nothing(*args: Any, name: str | None = None, **fields: Any) -> nn.Module:
   """Stands where a variant has no such layer."""
-  del args
+  del args, fields
   return float_layers.Identity(name=name)
 
 
-_FLOAT_NORMS = {
-  'affine': {},
-  'center': {'scale': False},
-  'plain': {'scale': False, 'center': False},
+_FLOAT_NORMS: dict[str, Constructor] = {
+  'affine': float_layers.BatchNorm,
+  'center': functools.partial(float_layers.BatchNorm, scale=False),
+  'plain': functools.partial(
+    float_layers.BatchNorm, scale=False, center=False
+  ),
 }
-_SMOOTH = {
+_SMOOTH: dict[str, Callable[[jax.Array], jax.Array]] = {
   'silu': jax.nn.silu,
   'gelu': functools.partial(jax.nn.gelu, approximate=False),
 }
@@ -349,7 +361,7 @@ _SMOOTH = {
 def _float_norm(kind: str | None, name: str) -> nn.Module:
   if kind is None:
     return _nothing(name=name)
-  return float_layers.BatchNorm(**_FLOAT_NORMS[kind], name=name)
+  return _FLOAT_NORMS[kind](name=name)
 
 
 def _float_activation(kind: str | None, name: str) -> nn.Module:

@@ -80,7 +80,8 @@ class BatchNorm(nn.Module):
   ) -> jax.Array:
     """Normalizes `a` `[..., C]`, by running statistics where frozen."""
     channels = a.shape[-1:]
-    gamma, beta = 1.0, 0.0
+    gamma: jax.Array | float = 1.0
+    beta: jax.Array | float = 0.0
     if self.scale:
       gamma = self.param('gamma', nn.initializers.ones, channels)
     if self.center:

@@ -21,8 +21,16 @@ from bnn_jax import features
 from bnn_jax.data import augmentation
 from bnn_jax.data import source
 from bnn_jax.data import sources
+from bnn_jax.models import bc_resnet
+from bnn_jax.models import bifsmn
+from bnn_jax.models import cnn_one_fstride4
+from bnn_jax.models import cnn_trad_fpool3
+from bnn_jax.models import crnn
 from bnn_jax.models import dnn
 from bnn_jax.models import ds_cnn
+from bnn_jax.models import kwt
+from bnn_jax.models import matchboxnet
+from bnn_jax.models import mhatt_rnn
 from bnn_jax.models import res
 from bnn_jax.models import speech_resnet
 from bnn_jax.models import tc_resnet
@@ -217,7 +225,10 @@ def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
   }
 
 
-_METHODS = (dnn, ds_cnn, res, tc_resnet)
+_METHODS = (
+  bc_resnet, bifsmn, cnn_one_fstride4, cnn_trad_fpool3, crnn, dnn, ds_cnn, kwt,
+  matchboxnet, mhatt_rnn, res, tc_resnet,
+)
 MODELS: dict[str, Callable[[ml_collections.ConfigDict], nn.Module]] = {
   'speech_resnet': _speech_resnet,
   **{

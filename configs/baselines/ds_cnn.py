@@ -4,9 +4,9 @@
 
 Sizes S, M, L: 23,180, 136,580 and 413,736 parameters; 2.66, 9.82 and 28.33
 million MACs.
-To reach: 95.4 % for L (the paper's abstract), 94.4 % for S (second-hand), 94.9 %
-for M (recalled, unverified) on Speech Commands V1, 12 classes; silence of pure
-zeros in its test.
+To reach: 95.4 % for L (the paper's abstract), 94.4 % for S (second-hand) and
+94.9 % for M (recalled, unverified) on Speech Commands V1, 12 classes; silence
+of pure zeros in its test.
 Recipe: as of `configs.baselines.dnn`.
 """
 

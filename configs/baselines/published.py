@@ -2,8 +2,9 @@
 
 A string such as 'size=L,variant=binary,data=folder,data_dir=PATH' holds a size
 and a variant of the method, and any option of `configs.kws` but `padding`.
-Data set, pipeline and training are those of `configs.kws`, and so are the
-published recipe's parts that the training does not have: see each file.
+Data set, pipeline and optimizer are those of `configs.kws`. Each file quotes
+the published recipe and sets what of it the training has, for the published
+network; the binary networks are trained as ours is.
 """
 
 from collections.abc import Sequence
@@ -85,28 +86,28 @@ def set_front_end(
   window_ms: float,
   hop_ms: float,
   bins: int,
-  mel_bins: int = 40,
+  mel_bins: int | None = 40,
   **edges: Any,
 ) -> None:
   """Sets the method's own input.
 
-  The binary networks read as many mel bins as the published one reads cosine
-  coefficients, so that all layers behind the input have its shapes. Those
-  whose first layer has 8 bits read what the published one does.
+  Thermometers read log-mel features, and as many of them as the published
+  network reads cosine coefficients, so that all layers behind the input have
+  its shapes. A first layer of 8 or more bits reads what the published one does.
 
   Args:
     begun: the configuration.
     window_ms: length of a frame.
     hop_ms: distance between two.
-    bins: features of a frame, `mel_bins` or fewer; of a float network MFCC.
-    mel_bins: under the MFCC.
+    bins: features of a frame.
+    mel_bins: under the published network's MFCC; None if it reads log-mel.
     **edges: other fields of the front end.
   """
   front_end = begun.config.front_end
   front_end.window_ms = window_ms
   front_end.hop_ms = hop_ms
   front_end.update(edges)
-  if begun.variant in ('float', 'binary_firstlast8'):
+  if mel_bins and begun.variant not in ('binary', 'overflow'):
     front_end.kind = 'mfcc'
     front_end.mel_bins = mel_bins
     front_end.coefficients = bins
@@ -128,6 +129,16 @@ def set_augmentation(begun: Start, **fields: float) -> None:
   """Sets fields of `config.augmentation` for the float network alone."""
   if begun.is_float:
     begun.config.augmentation.update(fields)
+
+
+def set_masks(begun: Start, *, time: int, frequency: int) -> None:
+  """Two masks of each kind (SpecAugment), of up to so many frames and bins."""
+  masks = {
+    'time_masks_number': 2, 'time_mask_max_size': time,
+    'frequency_masks_number': 2 if frequency else 0,
+    'frequency_mask_max_size': max(frequency, 1),
+  }
+  set_augmentation(begun, **masks)
 
 
 def set_hello_edge_recipe(begun: Start) -> None:
