@@ -22,7 +22,6 @@ import ml_collections
 
 from configs.baselines import published
 
-
 # Bins that a mask hides at most; size 1 has no masks.
 _MASKS = {'1.5': 1, '2': 3, '3': 5, '6': 7, '8': 7}
 
