@@ -29,9 +29,11 @@ _WORKDIR = flags.DEFINE_string(
 )
 _MODE = flags.DEFINE_enum(
   'mode', 'train',
-  ['train', 'evaluate', 'report', 'export', 'verify', 'listen', 'rtl'],
-  'train: train (or go on), evaluate and report; evaluate: a checkpoint of '
-  'the workdir, also with another accumulator; report: write report.html; '
+  ['train', 'summary', 'evaluate', 'report', 'export', 'verify', 'listen',
+   'rtl'],
+  'train: train (or go on), evaluate and report; summary: what the network '
+  'costs, layer by layer; evaluate: a checkpoint of the workdir, also with '
+  'another accumulator; report: write report.html; '
   'export: write a checkpoint as integers; verify: compare all engines on it; '
   'listen: tell the words that its export hears; rtl: simulate the '
   'accelerator and compare it with the golden model.',
@@ -56,6 +58,9 @@ _THRESHOLD = flags.DEFINE_float(
 )
 _DEEP = flags.DEFINE_bool(
   'deep', False, 'Compare every layer of the first clips, too.'
+)
+_JSON = flags.DEFINE_bool(
+  'json', False, 'End a summary with a line of JSON.'
 )
 _PES = flags.DEFINE_integer(
   'pes', 16, 'Processing elements of the accelerator.', lower_bound=1
@@ -122,6 +127,23 @@ def _train(config, folder: pathlib.Path, console) -> None:
     )
     sys.exit(128 + stop.number)
   _evaluate(config, folder, console)
+
+
+def _summary(config, folder: pathlib.Path, console) -> None:
+  import json
+
+  from bnn_jax.models import profile
+  from bnn_jax.report import summary
+  from bnn_jax.training import setup
+
+  del folder
+  found = profile.profile(
+    setup.model(config), input_bits=config.model.input_bits,
+    **setup.input_shape(config),
+  )
+  summary.print_summary(found, console)
+  if _JSON.value:
+    console.out(json.dumps(summary.machine_readable(found)), highlight=False)
 
 
 def _evaluate(config, folder: pathlib.Path, console) -> None:
@@ -203,6 +225,7 @@ def _rtl(config, folder: pathlib.Path, console) -> None:
 
 _MODES: dict[str, Callable[..., None]] = {
   'train': _train,
+  'summary': _summary,
   'evaluate': _evaluate,
   'report': _report,
   'export': _export,
@@ -214,7 +237,7 @@ _MODES: dict[str, Callable[..., None]] = {
 
 def _folder() -> pathlib.Path:
   """The workdir; a new one only for a new training."""
-  if _WORKDIR.value:
+  if _WORKDIR.value or _MODE.value == 'summary':
     return pathlib.Path(_WORKDIR.value)
   if _MODE.value != 'train':
     raise errors.UserError(

@@ -103,7 +103,7 @@ def assert_same_end(folder: pathlib.Path, finished: pathlib.Path) -> None:
   (['--config.foo=3'], ['--config.foo does not exist', 'accumulator']),
   (['--config.model.sizes=S'], ['--config.model.sizes', 'variant']),
   (['--mode=foo'],
-   ['--mode=foo', 'train|evaluate|report|export|verify|listen|rtl']),
+   ['--mode=foo', 'train|summary|evaluate|report|export|verify|listen|rtl']),
   (['extra'], ["argument 'extra'"]),
   (['--config=configs/nothing.py'], ["'configs/nothing.py' does not exist"]),
   (['--config=README.md'], ["'README.md' cannot be loaded (SyntaxError"]),
@@ -530,3 +530,14 @@ def test_full_disk(command, finished, tmp_path):
   assert done.returncode == 0, done.stderr
   assert 'going on from step 6' in done.stdout
   assert_same_end(kept, finished)
+
+
+def test_summary_needs_no_workdir(command, tmp_path):
+  line = command.line('x', '--mode=summary', '--json')
+  line = [word for word in line if not word.startswith('--workdir')]
+  done = command.run(line)
+  assert done.returncode == 0, done.stderr
+  found = json.loads(done.stdout.splitlines()[-1])
+  assert found['params'] == sum(row['parameters'] for row in found['layers'])
+  assert found['macs'] == sum(found['macs_by_width'].values()) > 0
+  assert not list(tmp_path.iterdir())

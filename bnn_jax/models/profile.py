@@ -1,4 +1,9 @@
-"""What a network costs, counted from the shapes of its traced layers."""
+"""What a network costs, layer by layer.
+
+Multiply-accumulates are counted from the traced evaluation of a clip
+(`bnn_jax.models.costs`), so any Flax network has a profile whose `__call__`
+takes `[B, T, F]` and `train`.
+"""
 
 from collections.abc import Sequence
 import dataclasses
@@ -9,38 +14,62 @@ from flax import traverse_util
 import flax.linen as nn
 import jax
 
-from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.models import costs
 from bnn_jax.nn import constants
-from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
+from bnn_jax.nn import marks
+
+REAL_BITS = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerProfile:
-  """One layer of products.
+  """One module that multiplies, learns or is deployed as constants.
 
   Attributes:
-    path: such as 'block0/conv'.
-    kind: the layer's class.
+    path: such as 'block0/conv'; '' for the network itself.
+    kind: the module's class.
     output_shape: of one clip.
-    operands: K of one output.
-    parameters: weights.
-    weight_bits: of one weight: 1 or 32.
+    parameters: that training learns, by number.
+    memory_bits: of the parameters, as deployed.
     macs: multiply-accumulates for one clip.
+    macs_by_width: the same by bits of weight and input, such as '1x1'.
+    operands: K of one output, the most where sums differ; None without any.
     accumulator_bits: width of its register; None for real sums.
     safe_bits: narrowest register that no input can overflow; None likewise.
+    activation_bits: memory of its input, as deployed; None where it has no
+      products.
   """
 
   path: str
   kind: str
   output_shape: tuple[int, ...]
-  operands: int
   parameters: int
-  weight_bits: int
+  memory_bits: int
   macs: int
+  macs_by_width: dict[str, int]
+  operands: int | None
   accumulator_bits: int | None
   safe_bits: int | None
+  activation_bits: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Module:
+  """What a call of a module shows.
+
+  Attributes:
+    kind: its class.
+    x_shape: of its first argument.
+    output_shape: of its last result.
+    deployed: bits that it is deployed as; None without any constants.
+  """
+
+  kind: str
+  x_shape: tuple[int, ...]
+  output_shape: tuple[int, ...]
+  deployed: int | None
 
 
 def profile(
@@ -57,40 +86,84 @@ def profile(
   Returns:
     `parameters` (that training learns, by number), `memory_bits` (of what is
     deployed: the integers of a binarized layer in the width that they need,
-    parameters of any other layer in 32 bits), `binary_macs`, `real_macs`, and
-    `layers`, a list of `LayerProfile` as dictionaries.
+    parameters of any other layer in 32 bits), `macs`, `macs_by_width`,
+    `binary_macs` (of 1-bit weights), `real_macs` (all others), `ace` and
+    `bit_operations` (see `costs.Product`), `activation_bits` (the largest of
+    a layer), and `layers`, a list of `LayerProfile` as dictionaries.
+
+  Raises:
+    UserError: a loop of the network of which nothing tells how often it runs.
   """
-  rows: list[LayerProfile] = []
-  deployed: dict[tuple[str, ...], int] = {}
+  q = jax.ShapeDtypeStruct((1, frames, bins), 'uint8')
+  variables = jax.eval_shape(
+    lambda q: model.init(jax.random.key(0), q, train=False), q
+  )
+  modules: dict[str, _Module] = {}
 
   def record(call, args, kwargs, context):
-    output = call(*args, **kwargs)
-    if context.method_name == '__call__':
-      layer, x_shape = context.module, args[0].shape
-      row = _row(layer, x_shape, output)
-      rows.extend([row] if row else [])
-      bits = deployed_bits(layer, x_shape, input_bits)
-      deployed.update({} if bits is None else {layer.path: bits})
+    path = '/'.join(context.module.path)
+    with marks.layer(path):
+      output = call(*args, **kwargs)
+    # A module of which only other methods are called has a row, too.
+    if context.method_name == '__call__' or path not in modules:
+      shown = _shown(context.module, (args, kwargs), output, input_bits)
+      modules[path] = shown
     return output
 
-  def trace(q):
-    return model.init(jax.random.key(0), q, train=True)
-
-  q = jax.ShapeDtypeStruct((1, frames, bins), 'uint8')
   with nn.intercept_methods(record):
-    variables = jax.eval_shape(trace, q)
-  sizes = {
-    path: value.size
-    for path, value in traverse_util.flatten_dict(variables['params']).items()
-  }
-  real = sum(size for path, size in sizes.items() if path[:-1] not in deployed)
+    traced = jax.make_jaxpr(
+      lambda variables, q: model.apply(variables, q, train=False)
+    )(variables, q)
+  found = costs.products(traced)
+  sizes = _sizes(variables.get('params', {}), modules)
+  rows = [
+    _row(path, module, sizes.get(path, 0),
+         [product for product in found if product.layer == path])
+    for path, module in modules.items()
+  ]
+  rows = [row for row in rows if row.macs or row.memory_bits]
   return {
     'parameters': sum(sizes.values()),
-    'memory_bits': sum(deployed.values()) + 32 * real,
-    'binary_macs': sum(r.macs for r in rows if r.weight_bits == 1),
-    'real_macs': sum(r.macs for r in rows if r.weight_bits > 1),
+    'memory_bits': sum(row.memory_bits for row in rows),
+    'macs': costs.total(found),
+    'macs_by_width': costs.by_width(found),
+    'binary_macs': costs.total([p for p in found if p.weight_bits == 1]),
+    'real_macs': costs.total([p for p in found if p.weight_bits > 1]),
+    'ace': sum(product.ace for product in found),
+    'bit_operations': sum(product.bit_operations for product in found),
+    'activation_bits': max((row.activation_bits or 0 for row in rows),
+                           default=0),
     'layers': [dataclasses.asdict(row) for row in rows],
   }
+
+
+def _shown(
+  module: nn.Module, arguments: Any, output: Any, input_bits: int
+) -> _Module:
+  x_shape = [*_shapes(arguments), (1,)][0]
+  output_shape = [(1,), *_shapes(output)][-1]
+  return _Module(
+    kind=type(module).__name__,
+    x_shape=x_shape[1:],
+    output_shape=output_shape[1:],
+    deployed=deployed_bits(module, x_shape, input_bits),
+  )
+
+
+def _shapes(tree: Any) -> list[tuple[int, ...]]:
+  """Shapes of the arrays in it, but not of scalars."""
+  shapes = [getattr(leaf, 'shape', ()) for leaf in jax.tree.leaves(tree)]
+  return [tuple(shape) for shape in shapes if shape]
+
+
+def _sizes(params: dict[str, Any], modules: dict[str, Any]) -> dict[str, int]:
+  """Parameters by the path of the module that they belong to."""
+  sizes: dict[str, int] = {}
+  for path, value in traverse_util.flatten_dict(params).items():
+    owners = ['/'.join(path[:end]) for end in range(len(path))]
+    owner = [name for name in owners if name in modules][-1]
+    sizes[owner] = sizes.get(owner, 0) + value.size
+  return sizes
 
 
 def deployed_bits(
@@ -129,32 +202,21 @@ def deployed_bits(
 
 
 def _row(
-  layer: nn.Module, x_shape: Sequence[int], output: Any
-) -> LayerProfile | None:
-  """The profile of a layer of products; None for any other."""
-  path = '/'.join(layer.path)
-  if isinstance(layer, layers.BinaryConv | float_layers.FloatConv):
-    operands = math.prod(layer.kernel_size) * x_shape[-1] // layer.groups
-  elif isinstance(layer, layers.BinaryClassifier | float_layers.Classifier):
-    operands = x_shape[-1]
-  else:
-    return None
-  outputs = math.prod(output.shape[1:])
-  binary = isinstance(layer, layers.BinaryConv | layers.BinaryClassifier)
-  accumulator_bits = safe_bits = None
-  if isinstance(layer, layers.BinaryConv):
-    register = layer.accumulator.at(path)
-    w_shape = (*layer.kernel_size, x_shape[-1] // layer.groups, layer.features)
-    accumulator_bits = register.bits
-    safe_bits = accumulator_lib.safe_bits(w_shape, register)
+  path: str, module: _Module, parameters: int, found: list[costs.Product]
+) -> LayerProfile:
+  registers = [p.register for p in found if p.register is not None]
+  input_bits = max((product.input_bits for product in found), default=0)
+  deployed = module.deployed
   return LayerProfile(
     path=path,
-    kind=type(layer).__name__,
-    output_shape=tuple(output.shape[1:]),
-    operands=operands,
-    parameters=operands * output.shape[-1],
-    weight_bits=1 if binary else 32,
-    macs=operands * outputs,
-    accumulator_bits=accumulator_bits,
-    safe_bits=safe_bits,
+    kind=module.kind,
+    output_shape=module.output_shape,
+    parameters=parameters,
+    memory_bits=REAL_BITS * parameters if deployed is None else deployed,
+    macs=costs.total(found),
+    macs_by_width=costs.by_width(found),
+    operands=max((product.operands for product in found), default=None),
+    accumulator_bits=max((r.bits for r in registers), default=None),
+    safe_bits=max((r.safe_bits for r in registers), default=None),
+    activation_bits=math.prod(module.x_shape) * input_bits if found else None,
   )

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 
 from bnn_jax import errors
 from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import marks
 from bnn_jax.nn import overflow_counts
 from bnn_jax.nn import products
 from bnn_jax.nn import register
@@ -231,22 +232,27 @@ def accumulate(
   chosen = choice.choose(engine, accumulator, shape, w.shape[-1])
   scale = 1 if accumulator.unit == 'dot' else 2
   m = odd_words(w.shape, accumulator.simd) if scale == 2 else 0
-  surrogate = products.exact(x, w, shape)
+  with marks.register(
+    math.prod(w.shape[:-1]), accumulator.bits, safe_bits(w.shape, accumulator)
+  ):
+    surrogate = products.exact(x, w, shape)
   if preload is not None:
     surrogate = surrogate + scale * preload
   operands = lax.stop_gradient((x, w, preload))
   exact, prefixes = surrogate, None
   if chosen in compiled.LEVELS and not with_telemetry:
     needs_exact = with_exact or accumulator.gradient == 'clip'
-    result, sums = compiled.run(
-      *operands, accumulator, shape, chosen, needs_exact
-    )
+    with marks.simulation():
+      result, sums = compiled.run(
+        *operands, accumulator, shape, chosen, needs_exact
+      )
     if needs_exact:
       exact = straight_through.straight_through(sums, surrogate)
   elif with_telemetry or accumulator.overflow_mode == 'saturate':
-    held, prefixes = _trace(
-      operands, accumulator, shape, chosen, with_telemetry
-    )
+    with marks.simulation():
+      held, prefixes = _trace(
+        operands, accumulator, shape, chosen, with_telemetry
+      )
     result = (scale * held - m).astype(exact.dtype)
   elif accumulator.overflow_mode == 'exact':
     result = lax.stop_gradient(exact)

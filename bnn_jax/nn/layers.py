@@ -29,6 +29,7 @@ from bnn_jax.nn import binarize
 from bnn_jax.nn import constants
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import integer
+from bnn_jax.nn import marks
 from bnn_jax.nn import straight_through
 
 # Name of every latent weight: the real value whose sign is the weight.
@@ -488,7 +489,8 @@ class BinaryClassifier(nn.Module):
     log_factor = self.param('log_factor', nn.initializers.zeros, ())
     w = binarize.sign(latent, 'hard_tanh')
     pooled = jnp.sum(r, axis=tuple(range(1, r.ndim - 1)))
-    sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
+    with marks.operands(1, self.stream.bits):
+      sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
     if not train:
       deployed = _deployed(self, 'bias', (self.classes,))
       return sums + deployed.astype(sums.dtype)

@@ -11,6 +11,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import marks
 
 # Up to this many groups are separate products: XLA's CPU backend has no fast
 # product with a batch axis in the middle.
@@ -30,6 +31,11 @@ def exact(
   Returns:
     `[B, *output, N]` float32 integers.
   """
+  with marks.operands(1, 1):
+    return _sums(x, w, shape)
+
+
+def _sums(x, w, shape):
   if shape.kernel and w.shape[-2] == 1:
     return _depthwise(x, w, shape)
   if shape.kernel and shape.groups == 1:
@@ -62,9 +68,10 @@ def _depthwise(x, w, shape):
   views = geometry_lib.taps(x, shape)
   if multiplier > 1:
     views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
-  return sum(
-    view * kernel for view, kernel in zip(views, kernels, strict=True)
-  )
+  with marks.elementwise():
+    return sum(
+      view * kernel for view, kernel in zip(views, kernels, strict=True)
+    )
 
 
 def _grouped_dot(x: jax.Array, w: jax.Array) -> jax.Array:

@@ -39,9 +39,10 @@ def results_table(results: Json) -> list[console_lib.RenderableType]:
   return [_accuracy(results), *overflow, _size(results), notes]
 
 
-def _table(
+def table(
   title: str, head: list[str], rows: list[list[str]]
 ) -> table_lib.Table:
+  """Returns a table of text, its first column to the left."""
   table = table_lib.Table(
     title=text.Text(title, style='bold'), title_justify='left',
     box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=any(head),
@@ -67,7 +68,7 @@ def _accuracy(results: Json) -> table_lib.Table:
      formats.integer(split['changed_decisions'])]
     for name, split in results['splits'].items()
   ]
-  return _table('Accuracy, %, with the exact and the deployed accumulator',
+  return table('Accuracy, %, with the exact and the deployed accumulator',
                 head, rows)
 
 
@@ -79,7 +80,7 @@ def _overflow(title: str, entries: list[Json]) -> table_lib.Table:
      *formats.overflow_rates(entry)]
     for entry in entries
   ]
-  return _table(title, head, rows)
+  return table(title, head, rows)
 
 
 def _size(results: Json) -> table_lib.Table:
@@ -94,4 +95,4 @@ def _size(results: Json) -> table_lib.Table:
      'a clip'],
     ['real operations (MACs)', formats.integer(profile['real_macs']), 'a clip'],
   ]
-  return _table('Size', ['', '', ''], rows)
+  return table('Size', ['', '', ''], rows)

@@ -291,23 +291,18 @@ def _confusion(split: Json, names: list[str]) -> Html:
 
 
 def _profile(profile: Json) -> Html:
-  head = ('layer', 'kind', 'output', 'operands', 'parameters', 'weight bits',
+  head = ('layer', 'kind', 'output', 'operands', 'parameters', 'memory bits',
           'MACs', 'accumulator bits', 'safe bits')
-  layers = [
-    # Of all its weights, not of one, so that they can be summed.
-    layer | {'weight_bits': layer['parameters'] * layer['weight_bits']}
-    for layer in profile['layers']
-  ]
   rows = [
     [layer['path'], layer['kind'], ' × '.join(map(str, layer['output_shape'])),
      *(formats.integer(layer[key]) for key in (
-       'operands', 'parameters', 'weight_bits', 'macs', 'accumulator_bits',
+       'operands', 'parameters', 'memory_bits', 'macs', 'accumulator_bits',
        'safe_bits'))]
-    for layer in layers
+    for layer in profile['layers']
   ]
   sums = [
-    formats.integer(sum(layer[key] for layer in layers))
-    for key in ('parameters', 'weight_bits', 'macs')
+    formats.integer(profile[key])
+    for key in ('parameters', 'memory_bits', 'macs')
   ]
   return elements.join((
     _hint(

@@ -1,5 +1,12 @@
+import math
+
+import flax.linen as nn
+import pytest
+
 from bnn_jax.models import profile
+from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import integer
 from tests import tiny
 
 # 13 frames become 7 behind the stem and 4 behind the second block.
@@ -12,13 +19,31 @@ def test_macs_and_memory():
   found = profile.profile(
     tiny.network(accumulator_lib.Accumulator(6, 'wrap', 8)), frames=13, bins=8
   )
-  rows = {row['path']: row for row in found['layers']}
+  assert sum(row['parameters'] for row in found['layers']) == (
+    found['parameters']
+  )
+  rows = {row['path']: row for row in found['layers'] if row['macs']}
   assert list(rows) == ['stem', 'block0/conv', 'block1/conv', 'classifier']
   assert [row['macs'] for row in rows.values()] == [
     STEM, BLOCK0, BLOCK1, CLASSIFIER,
   ]
   assert found['binary_macs'] == STEM + BLOCK0 + BLOCK1 + CLASSIFIER
   assert found['real_macs'] == 0
+  assert found['macs'] == found['binary_macs']
+  # The classifier reads the 8 bits of the stream.
+  assert found['macs_by_width'] == {
+    '1x1': STEM + BLOCK0 + BLOCK1, '1x8': CLASSIFIER,
+  }
+  assert found['ace'] == STEM + BLOCK0 + BLOCK1 + 8 * CLASSIFIER
+  # Registers of 6 bits; the classifier's sums of 12 products take 1 + 8 + 4.
+  assert found['bit_operations'] == (
+    found['ace'] + 6 * (STEM + BLOCK0 + BLOCK1) + 13 * CLASSIFIER
+  )
+  # Bits that the encoding, both signs and the last block hand on.
+  assert [row['activation_bits'] for row in rows.values()] == [
+    13 * 24, 7 * 8, 7 * 8, 8 * 4 * 12,
+  ]
+  assert found['activation_bits'] == 8 * 4 * 12
   assert rows['stem']['output_shape'] == (7, 8)
   # 24 thermometer bits in two groups of 12.
   assert [row['operands'] for row in rows.values()] == [36, 24, 24, 12]
@@ -55,4 +80,60 @@ def test_float_network():
     STEM // 3 + BLOCK0 + BLOCK1 + CLASSIFIER
   )
   assert found['memory_bits'] == 32 * found['parameters']
-  assert {row['weight_bits'] for row in found['layers']} == {32}
+  assert found['macs_by_width'] == {'32x32': found['real_macs']}
+  assert found['ace'] == 1024 * found['macs']
+
+
+@pytest.mark.parametrize('size, parameters, stem, blocks', [
+  # Every layer: frames, outputs, operands.
+  ('S', 93261, (25, 192, 240), ((25, 48, 240), (25, 48, 240), (13, 64, 144),
+                               (13, 64, 192))),
+  ('M', 275597, (25, 384, 240), ((25, 96, 480), (25, 96, 480),
+                                (13, 128, 288), (13, 128, 384))),
+  ('L', 1105677, (25, 768, 240), ((25, 192, 960), (25, 192, 960),
+                                 (13, 256, 576), (13, 256, 768),
+                                 (13, 256, 768))),
+])
+@pytest.mark.parametrize('mode', ['wrap', 'saturate'])
+def test_our_networks(size, parameters, stem, blocks, mode):
+  network = speech_resnet.build(
+    size, 'overflow', 12, accumulator=accumulator_lib.Accumulator(7, mode),
+    stream=integer.StreamFormat(), levels=8, norm_variant='fused',
+    weight_gradient='hard_tanh', activation_gradient='approx_sign',
+  )
+  found = profile.profile(network, frames=98, bins=40)
+  macs = [math.prod(layer) for layer in (stem, *blocks)]
+  classifier = 12 * blocks[-1][1]
+  assert found['parameters'] == parameters
+  assert found['macs_by_width'] == {'1x1': sum(macs), '1x8': classifier}
+  rows = [row for row in found['layers'] if row['kind'] == 'BinaryConv']
+  assert [row['macs'] for row in rows] == macs
+  assert [row['operands'] for row in rows] == [
+    layer[2] for layer in (stem, *blocks)
+  ]
+
+
+class Recurrent(nn.Module):
+  """A network with nothing of ours: one module twice, one by a method."""
+
+  @nn.compact
+  def __call__(self, q, *, train):
+    x = nn.Dropout(0.5, deterministic=not train)(q.astype('float32'))
+    position = self.param('position', nn.initializers.zeros, q.shape[1:])
+    shared = nn.Dense(4, use_bias=False, name='shared')
+    x = nn.RNN(nn.GRUCell(4), name='rnn')(shared(x + position))
+    x = nn.remat(nn.Dense)(4, name='again')(x)
+    return nn.Embed(3, 4, name='table').attend(x[:, -1])
+
+
+def test_any_flax_network():
+  found = profile.profile(Recurrent(), frames=7, bins=5)
+  rows = {row['path']: row for row in found['layers']}
+  assert rows['']['parameters'] == 7 * 5 and rows['']['macs'] == 0
+  assert rows['shared']['macs'] == 7 * 5 * 4
+  assert rows['again']['macs'] == 7 * 4 * 4
+  assert rows['table']['macs'] == rows['table']['parameters'] == 3 * 4
+  gates = [row for path, row in rows.items() if path.startswith('GRUCell_0/')]
+  assert [row['macs'] for row in gates] == 6 * [7 * 4 * 4]
+  assert found['macs'] == sum(row['macs'] for row in rows.values())
+  assert found['parameters'] == sum(row['parameters'] for row in rows.values())

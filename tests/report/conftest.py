@@ -55,11 +55,11 @@ def split(correct):
 @pytest.fixture
 def results():
   layer = {'path': 'stem', 'kind': 'BinaryConv', 'output_shape': [49, 64],
-           'operands': 480, 'parameters': 30720, 'weight_bits': 1,
+           'operands': 480, 'parameters': 30720, 'memory_bits': 30720,
            'macs': 1505280, 'accumulator_bits': 7, 'safe_bits': 10}
   # A network of both kinds, so that their weights differ in size.
   classifier = {'path': 'classifier', 'kind': 'Classifier', 'output_shape': [2],
-                'operands': 64, 'parameters': 128, 'weight_bits': 32,
+                'operands': 64, 'parameters': 128, 'memory_bits': 4096,
                 'macs': 128, 'accumulator_bits': None, 'safe_bits': None}
   return {
     'step': 1234,
@@ -69,6 +69,7 @@ def results():
     'variant': 'overflow',
     'profile': {'parameters': 30850, 'memory_bits': 33333,
                 'binary_macs': 1505280, 'real_macs': 128,
+                'macs': 1505408,
                 'layers': [layer, classifier]},
     'splits': {'testing': split(950), 'unseen': split(800)},
     'notes': ['3 files & no more were skipped.'],
