@@ -12,6 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import marks
+
 
 class Scale(nn.Module):
   """Integers of the input as real values of about unit variance.
@@ -50,11 +53,31 @@ class FloatConv(nn.Module):
     del unused
     if not self.kernel_size:
       return nn.Dense(self.features, use_bias=self.bias)(x)
+    if 1 < self.groups == x.shape[-1]:
+      return self._depthwise(x)
     return nn.Conv(
       self.features, self.kernel_size, self.strides, self.padding,
       kernel_dilation=self.dilation, feature_group_count=self.groups,
       use_bias=self.bias,
     )(x)
+
+  def _depthwise(self, x):
+    """Shifted multiply-adds: a CPU trains twice as fast as by a convolution."""
+    shape = (*self.kernel_size, 1, self.features)
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
+    taps = kernel.reshape(-1, self.features)
+    geometry = geometry_lib.geometry(
+      x.shape, shape, self.strides, self.padding, self.dilation, self.groups
+    )
+    views = geometry_lib.views(x, geometry, 0)
+    multiplier = self.features // self.groups
+    if multiplier > 1:
+      views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
+    with marks.elementwise():
+      y = sum(view * tap for view, tap in zip(views, taps, strict=True))
+    if not self.bias:
+      return y
+    return y + self.param('bias', nn.initializers.zeros, (self.features,))
 
 
 class BatchNorm(nn.Module):

@@ -13,6 +13,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from bnn_jax.nn import integer
+from bnn_jax.nn import marks
 from bnn_jax.nn import straight_through
 
 # Inputs of unit variance: [-4, 4) in steps of 1/32.
@@ -68,7 +69,10 @@ class QuantizedConv(nn.Module):
     x = quantize(x, self.stream)
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
-    w = quantize_weights(kernel)
+    with marks.operands(8, 8):
+      return self._convolve(x, quantize_weights(kernel))
+
+  def _convolve(self, x, w):
     if not self.kernel_size:
       return jnp.matmul(x, w, precision=lax.Precision.HIGHEST)
     axes = 'HW'[: len(self.kernel_size)]

@@ -16,6 +16,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from bnn_jax.nn import layers
+from bnn_jax.nn import marks
 from bnn_jax.nn import straight_through
 
 
@@ -51,7 +52,9 @@ class ScaledConv(nn.Module):
       centered = latent - jnp.mean(latent) if self.kernel_size else latent
     magnitudes = latent if self.learned else centered
     w = scaled_sign(centered, weight_scales(magnitudes, self.learned))
-    y = self._convolve(x, w)
+    # Two signs stand for one input of BiFSMNv2.
+    with marks.operands(1, 2 if self.learned else 1):
+      y = self._convolve(x, w)
     if not self.bias:
       return y
     return y + self.param('bias', nn.initializers.zeros, (self.features,))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from bnn_jax.nn import binarize
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
+from bnn_jax.nn import marks
 
 
 class RealSign(nn.Module):
@@ -100,5 +101,6 @@ class SignClassifier(nn.Module):
     log_factor = self.param('log_factor', nn.initializers.zeros, ())
     w = binarize.sign(latent, 'hard_tanh')
     pooled = jnp.mean(r, axis=tuple(range(1, r.ndim - 1)))
-    sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
+    with marks.operands(1, 32):
+      sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
     return sums * (jnp.exp(log_factor) / shape[0] ** 0.5) + bias

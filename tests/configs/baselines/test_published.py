@@ -1,0 +1,208 @@
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bnn_jax.training import evaluate
+from bnn_jax.training import setup
+from bnn_jax.training import state as state_lib
+from bnn_jax.training import steps
+from configs import kws
+from tests import published
+
+VARIANTS = ('float', 'binary', 'overflow', 'binary_firstlast8')
+FOLDER = pathlib.Path(__file__).parents[3] / 'configs' / 'baselines'
+
+# Methods whose stream of variant 'overflow' is one of integers.
+INTEGERS = (
+  'bifsmn', 'cnn_one_fstride4', 'cnn_trad_fpool3', 'dnn', 'ds_cnn',
+  'matchboxnet', 'res', 'tc_resnet',
+)
+
+
+def test_every_method_has_a_file():
+  names = {path.stem for path in FOLDER.glob('*.py')}
+  assert names == {*published.TINY, '__init__', 'published'}
+
+
+@pytest.mark.parametrize('name', published.TINY)
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_every_size_loads_locks_and_builds(name, variant):
+  for size in published.module(name).SIZES:
+    config = published.config(name, f'size={size},variant={variant}')
+    assert config.is_locked
+    assert (config.model.name, config.model.size) == (name, size)
+    assert config.model.variant == variant
+    assert setup.model(config) == setup.model(config)
+    bits = {'overflow': 8}.get(variant, 16)
+    assert setup.accumulators(config).default.bits == bits
+    assert setup.penalty_kind(config) == (
+      'hinge' if variant == 'overflow' else 'none'
+    )
+
+
+@pytest.mark.parametrize('name', published.TINY)
+@pytest.mark.parametrize('variant', ('float', 'overflow'))
+def test_the_first_size_passes_the_checks_of_training(name, variant):
+  setup.check_training(published.config(name, f'variant={variant}'))
+
+
+def test_res15_passes_with_a_narrower_stream():
+  setup.check_training(published.config('res', 'size=res15,variant=overflow'))
+
+
+def test_shapes_of_the_input():
+  shapes = {
+    (name, variant): tuple(
+      setup.input_shape(published.config(name, f'variant={variant}')).values()
+    )
+    for name in published.TINY for variant in ('float', 'binary')
+  }
+  expected = {
+    'bc_resnet': (101, 40), 'bifsmn': (32, 32), 'cnn_one_fstride4': (49, 40),
+    'cnn_trad_fpool3': (49, 40), 'crnn': (49, 10), 'dnn': (25, 10),
+    'ds_cnn': (49, 10), 'kwt': (98, 40), 'matchboxnet': (98, 64),
+    'mhatt_rnn': (49, 20), 'res': (101, 40), 'tc_resnet': (98, 40),
+  }
+  for (name, _), shape in shapes.items():
+    assert shape == expected[name], name
+
+
+def test_thermometers_read_log_mel():
+  assert published.config('ds_cnn', 'variant=float').front_end.kind == 'mfcc'
+  for variant in ('binary', 'overflow'):
+    front_end = published.config('ds_cnn', f'variant={variant}').front_end
+    assert (front_end.kind, front_end.mel_bins) == ('log_mel', 10)
+  assert published.config('bc_resnet').front_end.kind == 'log_mel'
+
+
+def test_recipes_are_of_the_float_network():
+  ours = kws.get_config()
+  float_config = published.config('kwt', 'variant=float')
+  assert float_config.optimizer.weight_decay == 0.1
+  assert float_config.augmentation.time_masks_number == 2
+  binary = published.config('kwt', 'variant=binary')
+  assert binary.optimizer == ours.optimizer
+  assert binary.augmentation == ours.augmentation
+
+
+def test_options_of_our_network_hold():
+  config = published.config(
+    'crnn', 'data=folder,data_dir=/d,classes=35,seed=7,epochs=2,size=L,'
+    'variant=overflow,accumulator_bits=5,overflow_mode=saturate,simd=8'
+  )
+  assert (config.data.source, config.data.data_dir) == ('folder', '/d')
+  assert (config.data.classes, config.seed) == (35, 7)
+  assert (config.training.epochs, config.model.size) == (2, 'L')
+  register = setup.accumulators(config).default
+  assert (register.bits, register.overflow_mode, register.simd) == (
+    5, 'saturate', 8
+  )
+  assert published.config('crnn', 'smoke').name == 'kws_smoke_crnn'
+  assert published.config('crnn', 'smoke').training.epochs == 3
+
+
+@pytest.mark.parametrize('string, message', [
+  ('size=XL', 'size=XL is not possible; choose one of S, M, L'),
+  ('variant=paper', 'variant=paper is not possible'),
+  ('padding=valid', "'padding' does not exist"),
+])
+def test_bad_options(string, message):
+  with pytest.raises(ValueError, match=message):
+    published.config('crnn', string)
+
+
+def state_of(config, model, optimizer):
+  """A state without a compilation: random numbers, ascending thresholds."""
+  create = functools.partial(
+    state_lib.create, model, optimizer, seed=0, **setup.input_shape(config)
+  )
+  random = np.random.default_rng(0)
+
+  def fill(path, like):
+    name = path[-1].key
+    if name == 'thresholds' and like.dtype == jnp.int32:
+      levels = np.linspace(20, 230, like.shape[-1]).astype(np.int32)
+      return np.broadcast_to(levels, like.shape)
+    if name == 'var' or name == 'rstd' or name == 'scale':
+      return np.ones(like.shape, like.dtype)
+    return random.normal(0, 0.3, like.shape).astype(like.dtype)
+
+  like = jax.eval_shape(create)
+  made = {
+    field: jax.tree_util.tree_map_with_path(fill, getattr(like, field))
+    for field in ('params', 'batch_stats', 'inputs', 'deployed')
+  }
+  made['inputs'] |= {'lo': np.float32(-14.0), 'exponent': np.int32(-4)}
+  return state_lib.TrainState(
+    step=jnp.int32(0), opt_state=optimizer.init(made['params']),
+    rng=jax.random.key_data(jax.random.key(0)), **made,
+  )
+
+
+def one_step(config):
+  """The states before and after a step on two clips, and its metrics."""
+  model, optimizer = setup.model(config), setup.optimizer(config, 10)
+  state = state_of(config, model, optimizer)
+  step = jax.jit(
+    steps.make_train_step(
+      model, optimizer, front_end=setup.front_end(config),
+      augmentation=setup.augmentations(config), input_bits=8, steps=10,
+      frozen_share=0.1, learning_rate=lambda step: 0.0 * step,
+      penalty_weight=lambda step: 1.0,
+      penalty_kind=setup.penalty_kind(config), penalty_margin=0.5,
+      label_smoothing=config.optimizer.label_smoothing,
+    ),
+    compiler_options=steps.compiler_options() | {
+      'xla_backend_optimization_level': 0,
+      'xla_llvm_disable_expensive_passes': True,
+    },
+  )
+  audio = np.random.default_rng(0).normal(0, 0.1, (2, 16000))
+  batch = {'audio': audio.astype(np.float32), 'label': np.array([0, 1])}
+  after, metrics = step(state, batch)
+  return model, state, after, metrics.compute()
+
+
+@pytest.mark.parametrize('name, variant', [
+  *((name, variant) for name in published.TINY for variant in VARIANTS[:3]),
+  ('ds_cnn', 'binary_firstlast8'), ('kwt', 'binary_firstlast8'),
+  ('bifsmn', 'paper'),
+])
+def test_a_step_moves_every_parameter(name, variant, monkeypatch):
+  with published.tiny_sizes(monkeypatch):
+    config = published.config(name, f'variant={variant}')
+    # Adam's first step then moves whatever has a gradient.
+    config.optimizer.warmup_share = 0.0
+    model, before, after, metrics = one_step(config)
+    latent = jax.tree.leaves(state_lib.is_latent(before.params))
+    assert any(latent) == (variant != 'float')
+    assert np.isfinite(metrics['loss'])
+    still = [
+      jax.tree_util.keystr(path)
+      for (path, old), new in zip(
+        jax.tree_util.tree_leaves_with_path(before.params),
+        jax.tree.leaves(after.params), strict=True,
+      )
+      if np.array_equal(old, new)
+    ]
+    assert still == []
+    if variant == 'overflow':
+      check_evaluation(name, config, model, after)
+
+
+def check_evaluation(name, config, model, state):
+  """Deployed constants serve an evaluation, of integers where all are."""
+  shape = setup.input_shape(config)
+  state = evaluate.deployer(model, **shape)(state)
+  q = np.random.default_rng(1).integers(0, 256, (3, *shape.values()), np.uint8)
+  logits = jax.jit(
+    functools.partial(model.apply, train=False),
+    compiler_options={'xla_backend_optimization_level': 0},
+  )(state.variables(), q)
+  assert logits.shape == (3, 12)
+  assert np.isfinite(logits).all()
+  assert np.array_equal(logits, np.round(logits)) == (name in INTEGERS)
