@@ -24,10 +24,10 @@ TINY = {
   'dnn': (6, 5),
   'ds_cnn': ds_cnn.Size(6, (2, 1), (2,)),
   'kwt': kwt.Size(8, 12, 2, 1),
-  'matchboxnet': matchboxnet.Size(2, 4, 6, (3,)),
+  'matchboxnet': matchboxnet.Size(2, 4, 6, (3, 3, 3)),
   'mhatt_rnn': mhatt_rnn.Size((6, 4), (3, 1), 4, 2),
   'res': res.Size(5, 3, pool=(4, 3)),
-  'tc_resnet': (4, 4, 6),
+  'tc_resnet': (4, 6),
 }
 
 
@@ -47,6 +47,6 @@ def tiny_sizes(monkeypatch):
       sizes = module(name).SIZES
       for key in sizes:
         patch.setitem(sizes, key, size)
-    stages = (bc_resnet.Stage(8, 2, 2, 1), bc_resnet.Stage(12, 1, 2, 2))
+    stages = (bc_resnet.Stage(8, 2, 4, 1),)
     patch.setattr(bc_resnet, '_STAGES', stages)
     yield

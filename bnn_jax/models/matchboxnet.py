@@ -26,13 +26,13 @@ class Size(NamedTuple):
     repeats: R, separable convolutions of each block.
     channels: C of the blocks; before and behind them it is `wide`.
     wide: see there.
-    kernels: of each block.
+    kernels: in front of the blocks, of each of them, and behind.
   """
 
   repeats: int
   channels: int = 64
   wide: int = 128
-  kernels: tuple[int, ...] = (13, 15, 17)
+  kernels: tuple[int, ...] = (11, 13, 15, 17, 29)
 
 
 SIZES = {'3x1x64': Size(1), '3x2x64': Size(2)}
@@ -71,12 +71,13 @@ class MatchboxNet(nn.Module):
     """
     mode = toolbox.Mode(train, progress, frozen)
     tools, wide = self.tools, self.size.wide
+    before, *inside, behind = self.size.kernels
     x = self._separable(
-      tools.frames(_padded(q)), wide, 11, 'prologue', mode, first=True
+      tools.frames(_padded(q)), wide, before, 'prologue', mode, first=True
     )
-    for i, kernel in enumerate(self.size.kernels):
+    for i, kernel in enumerate(inside):
       x = self._block(x, kernel, f'block{i}', mode)
-    x = self._separable(x, wide, 29, 'epilogue', mode, dilation=2)
+    x = self._separable(x, wide, behind, 'epilogue', mode, dilation=2)
     x = tools.unit(
       wide, (1,), norm='affine', activation='relu', name='epilogue_conv'
     )(x, mode)

@@ -1,11 +1,14 @@
 import functools
 import pathlib
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from bnn_jax.nn import layers
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
@@ -36,7 +39,7 @@ def test_every_size_loads_locks_and_builds(name, variant):
     assert config.is_locked
     assert (config.model.name, config.model.size) == (name, size)
     assert config.model.variant == variant
-    assert setup.model(config) == setup.model(config)
+    setup.model(config)
     bits = {'overflow': 8}.get(variant, 16)
     assert setup.accumulators(config).default.bits == bits
     assert setup.penalty_kind(config) == (
@@ -116,19 +119,23 @@ def test_bad_options(string, message):
 
 
 def state_of(config, model, optimizer):
-  """A state without a compilation: random numbers, ascending thresholds."""
+  """A state without a compilation: random parameters, a fixed input."""
   create = functools.partial(
     state_lib.create, model, optimizer, seed=0, **setup.input_shape(config)
   )
   random = np.random.default_rng(0)
+  levels = np.linspace(20, 230, config.model.thermometer_levels)
 
   def fill(path, like):
-    name = path[-1].key
-    if name == 'thresholds' and like.dtype == jnp.int32:
-      levels = np.linspace(20, 230, like.shape[-1]).astype(np.int32)
-      return np.broadcast_to(levels, like.shape)
-    if name == 'var' or name == 'rstd' or name == 'scale':
-      return np.ones(like.shape, like.dtype)
+    match path[-1].key:
+      case 'thresholds' if like.dtype == jnp.int32:
+        return np.broadcast_to(levels.astype(np.int32), like.shape)
+      case 'mean' if path[0].key == 'model':
+        return np.full(like.shape, 180.0, np.float32)
+      case 'scale' if path[0].key == 'model':
+        return np.full(like.shape, 0.02, np.float32)
+      case 'var' | 'rstd':
+        return np.ones(like.shape, np.float32)
     return random.normal(0, 0.3, like.shape).astype(like.dtype)
 
   like = jax.eval_shape(create)
@@ -143,44 +150,64 @@ def state_of(config, model, optimizer):
   )
 
 
-def one_step(config):
-  """The states before and after a step on two clips, and its metrics."""
-  model, optimizer = setup.model(config), setup.optimizer(config, 10)
-  state = state_of(config, model, optimizer)
-  step = jax.jit(
-    steps.make_train_step(
-      model, optimizer, front_end=setup.front_end(config),
-      augmentation=setup.augmentations(config), input_bits=8, steps=10,
-      frozen_share=0.1, learning_rate=lambda step: 0.0 * step,
-      penalty_weight=lambda step: 1.0,
-      penalty_kind=setup.penalty_kind(config), penalty_margin=0.5,
-      label_smoothing=config.optimizer.label_smoothing,
-    ),
-    compiler_options=steps.compiler_options() | {
-      'xla_backend_optimization_level': 0,
-      'xla_llvm_disable_expensive_passes': True,
-    },
-  )
-  audio = np.random.default_rng(0).normal(0, 0.1, (2, 16000))
-  batch = {'audio': audio.astype(np.float32), 'label': np.array([0, 1])}
-  after, metrics = step(state, batch)
-  return model, state, after, metrics.compute()
+def make_step(config, model, optimizer):
+  return jax.jit(steps.make_train_step(
+    model, optimizer, front_end=setup.front_end(config),
+    augmentation=setup.augmentations(config), input_bits=8, steps=10,
+    frozen_share=0.1, learning_rate=lambda step: 0.0 * step,
+    penalty_weight=lambda step: 1.0, penalty_kind=setup.penalty_kind(config),
+    penalty_margin=0.5, label_smoothing=config.optimizer.label_smoothing,
+  ))
+
+
+def batch():
+  """Noise whose loudness rises from the floor of the features to the top.
+
+  Of two clips, a batch normalization would make -1 and +1 of a dense layer's
+  sums, where the signs behind have no gradient.
+  """
+  noise = np.random.default_rng(0).normal(0, 0.3, (4, 16000))
+  audio = noise * np.geomspace(1e-4, 1, 16000)
+  return {'audio': audio.astype(np.float32), 'label': np.arange(4)}
+
+
+# XLA's fastest way to a program.
+COMPILATION = steps.compiler_options() | {
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
+}
 
 
 @pytest.mark.parametrize('name, variant', [
-  *((name, variant) for name in published.TINY for variant in VARIANTS[:3]),
-  ('ds_cnn', 'binary_firstlast8'), ('kwt', 'binary_firstlast8'),
-  ('bifsmn', 'paper'),
+  (name, variant)
+  for name in published.TINY
+  for variant in ('float', 'binary', 'binary_firstlast8')
 ])
-def test_a_step_moves_every_parameter(name, variant, monkeypatch):
+def test_a_step_is_traced(name, variant, monkeypatch):
   with published.tiny_sizes(monkeypatch):
     config = published.config(name, f'variant={variant}')
-    # Adam's first step then moves whatever has a gradient.
-    config.optimizer.warmup_share = 0.0
-    model, before, after, metrics = one_step(config)
-    latent = jax.tree.leaves(state_lib.is_latent(before.params))
-    assert any(latent) == (variant != 'float')
-    assert np.isfinite(metrics['loss'])
+    model, optimizer = setup.model(config), setup.optimizer(config, 10)
+    like = jax.eval_shape(lambda: state_of(config, model, optimizer))
+    step = make_step(config, model, optimizer)
+    after, _ = jax.eval_shape(step, like, batch())
+  assert jax.tree.structure(after) == jax.tree.structure(like)
+  assert jax.tree.leaves(after) == jax.tree.leaves(like)
+
+
+@pytest.mark.parametrize('name, variant', [
+  *((name, 'overflow') for name in published.TINY),
+  ('bifsmn', 'paper'), ('crnn', 'float'), ('ds_cnn', 'binary'),
+  ('tc_resnet', 'binary_firstlast8'),
+])
+def test_a_step_trains(name, variant, monkeypatch):
+  with published.tiny_sizes(monkeypatch):
+    config = published.config(name, f'variant={variant}')
+    model, optimizer = setup.model(config), optax.adam(0.01)
+    before = state_of(config, model, optimizer)
+    clips = batch()
+    step = make_step(config, model, optimizer).lower(before, clips)
+    after, metrics = step.compile(compiler_options=COMPILATION)(before, clips)
+    assert np.isfinite(metrics.compute()['loss'])
     still = [
       jax.tree_util.keystr(path)
       for (path, old), new in zip(
@@ -195,14 +222,26 @@ def test_a_step_moves_every_parameter(name, variant, monkeypatch):
 
 
 def check_evaluation(name, config, model, state):
-  """Deployed constants serve an evaluation, of integers where all are."""
+  """All products read signs; the logits are integers if the stream is."""
   shape = setup.input_shape(config)
   state = evaluate.deployer(model, **shape)(state)
   q = np.random.default_rng(1).integers(0, 256, (3, *shape.values()), np.uint8)
-  logits = jax.jit(
-    functools.partial(model.apply, train=False),
-    compiler_options={'xla_backend_optimization_level': 0},
-  )(state.variables(), q)
+  magnitudes = []
+
+  def record(call, args, kwargs, context):
+    if isinstance(context.module, layers.BinaryConv):
+      jax.debug.callback(magnitudes.append, jnp.abs(args[0]).min())
+      jax.debug.callback(magnitudes.append, jnp.abs(args[0]).max())
+    return call(*args, **kwargs)
+
+  def logits_of(variables):
+    with nn.intercept_methods(record):
+      return model.apply(variables, q, train=False)
+
+  logits = jax.jit(logits_of, compiler_options=COMPILATION)(state.variables())
+  jax.effects_barrier()
+  assert len(magnitudes) >= 4
+  assert {float(magnitude) for magnitude in magnitudes} == {1.0}
   assert logits.shape == (3, 12)
   assert np.isfinite(logits).all()
   assert np.array_equal(logits, np.round(logits)) == (name in INTEGERS)
