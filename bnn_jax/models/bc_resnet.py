@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 _SUB_BANDS = 5
 
@@ -175,6 +176,6 @@ class _SubSpectral(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> BcResNet:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, integers=False, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, integers=False, **settings)
   return BcResNet(toolbox.size(SIZES, size), tools)

@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 from bnn_jax.nn import scaled_layers
 
 
@@ -116,13 +117,13 @@ class Block(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Bifsmn:
-  """Makes the network; see `toolbox.make` for all but `size`.
+  """Makes the network; see `variants.make` for all but `size`.
 
   Args:
     size: a name in `SIZES`.
-    variant: one of `toolbox.VARIANTS`, or 'paper'.
+    variant: one of `variants.VARIANTS`, or 'paper'.
     classes: N.
-    **settings: as of `toolbox.make`.
+    **settings: as of `variants.make`.
 
   Returns:
     The unbound module.
@@ -133,12 +134,12 @@ def build(size: str, variant: str, classes: int, **settings: Any) -> Bifsmn:
   shape = toolbox.size(SIZES, size)
   if variant == 'paper':
     return Bifsmn(shape, _as_published_binary(classes, shape.learned))
-  return Bifsmn(shape, toolbox.make(variant, classes, **settings))
+  return Bifsmn(shape, variants.make(variant, classes, **settings))
 
 
 def _as_published_binary(classes: int, learned: bool) -> toolbox.Toolbox:
   """The float network's layers but for all products between first and last."""
   return dataclasses.replace(
-    toolbox.as_published(classes),
+    variants.as_published(classes),
     product=functools.partial(scaled_layers.ScaledConv, learned=learned),
   )

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 
 class Size(NamedTuple):
@@ -82,6 +83,6 @@ class CnnOneFstride4(nn.Module):
 def build(
   size: str, variant: str, classes: int, **settings: Any
 ) -> CnnOneFstride4:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
   return CnnOneFstride4(toolbox.size(SIZES, size), tools)

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 from bnn_jax.nn import pooling
 
 
@@ -84,6 +85,6 @@ class CnnTradFpool3(nn.Module):
 def build(
   size: str, variant: str, classes: int, **settings: Any
 ) -> CnnTradFpool3:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
   return CnnTradFpool3(toolbox.size(SIZES, size), tools)

@@ -16,6 +16,7 @@ import jax
 
 from bnn_jax.models import recurrent
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 
 class Size(NamedTuple):
@@ -87,6 +88,6 @@ class Crnn(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Crnn:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, integers=False, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, integers=False, **settings)
   return Crnn(toolbox.size(SIZES, size), tools)

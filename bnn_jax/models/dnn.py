@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 # Outputs of each layer.
 SIZES = {
@@ -63,6 +64,6 @@ class Dnn(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Dnn:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
   return Dnn(toolbox.size(SIZES, size), tools)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 
 class Size(NamedTuple):
@@ -126,6 +127,6 @@ def _attention(projected: jax.Array, heads: int) -> jax.Array:
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Kwt:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, integers=False, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, integers=False, **settings)
   return Kwt(toolbox.size(SIZES, size), tools)

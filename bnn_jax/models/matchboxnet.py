@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 _FRAMES = 128
 
@@ -125,6 +126,6 @@ def _padded(q: jax.Array) -> jax.Array:
 def build(
   size: str, variant: str, classes: int, **settings: Any
 ) -> MatchboxNet:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
   return MatchboxNet(toolbox.size(SIZES, size), tools)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from bnn_jax.models import recurrent
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 
 class Size(NamedTuple):
@@ -106,6 +107,6 @@ class MhattRnn(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> MhattRnn:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, integers=False, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, integers=False, **settings)
   return MhattRnn(toolbox.size(SIZES, size), tools)

@@ -14,6 +14,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 
 class Size(NamedTuple):
@@ -96,6 +97,6 @@ class Res(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Res:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
   return Res(toolbox.size(SIZES, size), tools)

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 
 # Channels of the first convolution and of each block; a block that changes
 # them has stride 2.
@@ -87,6 +88,6 @@ class TcResNet(nn.Module):
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> TcResNet:
-  """Makes the network; see `toolbox.make` for all but `size`."""
-  tools = toolbox.make(variant, classes, **settings)
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
   return TcResNet(toolbox.size(SIZES, size), tools)

@@ -5,6 +5,7 @@ import pytest
 
 from bnn_jax.models import recurrent
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import integer
 
@@ -12,7 +13,7 @@ MODE = toolbox.Mode(False, 1.0, False)
 
 
 def binary_tools(variant):
-  return toolbox.make(
+  return variants.make(
     variant, 3, accumulator=accumulator_lib.Accumulator(4, 'wrap', 1),
     stream=integer.StreamFormat(8, 4), levels=2, norm_variant='fused',
     weight_gradient='hard_tanh', activation_gradient='approx_sign',
@@ -43,7 +44,7 @@ def sigmoid(x):
 def test_float_unit_is_the_textbook_recursion(reset_after, reverse):
   x, units = inputs(), 4
   layer = recurrent.Gru(
-    units, toolbox.as_published(3), reset_after, reverse
+    units, variants.as_published(3), reset_after, reverse
   )
   variables = initialized(layer, x)
   params = jax.tree.map(np.asarray, variables['params'])
@@ -86,7 +87,7 @@ def test_overflow_is_counted_in_every_frame():
 
 def test_both_directions_stand_side_by_side():
   x = inputs()
-  layer = recurrent.Bidirectional(4, toolbox.as_published(3))
+  layer = recurrent.Bidirectional(4, variants.as_published(3))
   variables = initialized(layer, x)
   found = layer.apply(variables, x, MODE)
   assert found.shape == (2, 5, 8)

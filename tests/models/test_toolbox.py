@@ -6,6 +6,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.models import toolbox
+from bnn_jax.models import variants
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import integer
 
@@ -14,7 +15,7 @@ TRAIN = toolbox.Mode(True, 1.0, False)
 
 
 def tools(variant, integers=True):
-  return toolbox.make(
+  return variants.make(
     variant, 3, accumulator=accumulator_lib.Accumulator(6, 'wrap', 8),
     stream=STREAM, levels=2, norm_variant='fused',
     weight_gradient='hard_tanh', activation_gradient='approx_sign',
