@@ -20,9 +20,11 @@ from configs import parse
 
 OPTIONS = {
   'smoke': parse.switch,
-  'data': parse.choice('synthetic', 'folder'),
+  'data': parse.choice('synthetic', 'folder', 'tfds'),
   'data_dir': parse.text,
   'test_dir': parse.text,
+  'manual_dir': parse.text,
+  'protocol': parse.choice('official', 'hello_edge', 'tc_resnet', 'bifsmn'),
   'classes': parse.choice(12, 35),
   'variant': parse.choice('overflow', 'binary', 'float'),
   'size': parse.choice('S', 'M', 'L'),
@@ -31,6 +33,7 @@ OPTIONS = {
   'overflow_mode': parse.choice('exact', 'wrap', 'saturate'),
   'simd': parse.number(int, 1, 2**20),
   'unit': parse.choice('dot', 'popcount'),
+  'teacher': parse.text,
   'penalty': parse.choice('none', 'hinge', 'periodic', 'variance'),
   'seed': parse.number(int, 0, 2**32 - 1),
   'epochs': parse.number(int, 1, 10000),
@@ -47,11 +50,12 @@ def get_config(string: str = '') -> ml_collections.ConfigDict:
   config.seed = options.get('seed', 0)
   config.data = _data(options)
   config.front_end = _front_end()
-  config.augmentation = _augmentation()
+  config.augmentation = _augmentation(options)
   config.model = _model(options)
   config.accumulator = _accumulator(options)
   config.penalty = _penalty(options)
   config.optimizer = _optimizer()
+  config.distillation = _distillation(options)
   config.training = _training(options)
   if 'smoke' in options:
     _shrink(config, options)
@@ -60,14 +64,19 @@ def get_config(string: str = '') -> ml_collections.ConfigDict:
 
 def _data(options) -> ml_collections.ConfigDict:
   data = ml_collections.ConfigDict()
-  # 'synthetic' (speech by espeak-ng, made on first use) or 'folder' (the
-  # unpacked Speech Commands archive, or anything laid out like it).
+  # 'synthetic' (speech by espeak-ng, made on first use), 'folder' (the unpacked
+  # Speech Commands archive, or anything laid out like it) or 'tfds' (version
+  # 0.02 by tensorflow-datasets, prepared on first use).
   data.source = options.get('data', 'synthetic')
   # The folder of the data set; for 'synthetic' where to keep the corpus, ''
-  # being the user's cache.
+  # being the user's cache; for 'tfds' '' is ~/tensorflow_datasets.
   data.data_dir = options.get('data_dir', '')
   # A canonical test archive, which then is the testing split of 'folder'.
   data.test_dir = options.get('test_dir', '')
+  # The downloaded official archives for 'tfds'; '' downloads them.
+  data.manual_dir = options.get('manual_dir', '')
+  # The rule for unknown words and silence, by the paper that tested so.
+  data.protocol = options.get('protocol', 'official')
   # 12: ten commands, unknown and silence; 35: all words.
   data.classes = options.get('classes', 12)
   # Share of broken files above which training refuses to start.
@@ -90,12 +99,16 @@ def _front_end() -> ml_collections.ConfigDict:
   return front_end
 
 
-def _augmentation() -> ml_collections.ConfigDict:
-  # Less than kws_streaming's, which has noise in 0.8 of the clips, of a volume
-  # up to 0.1, and 2 masks of each kind: a binarized network of this size does
-  # not fit what it is shown already, and gains from seeing it clean.
+def _augmentation(options) -> ml_collections.ConfigDict:
+  # Less noise than kws_streaming's, which has it in 0.8 of the clips, of a
+  # volume up to 0.1, and no masks: a binarized network of this size does not
+  # fit what it is shown already, and gains from seeing it clean. The voices of
+  # the embedded corpus differ in speed and level as it is.
+  real = options.get('data', 'synthetic') != 'synthetic'
   augmentation = ml_collections.ConfigDict()
+  augmentation.resample = 0.1 if real else 0.0
   augmentation.time_shift_ms = 100.0
+  augmentation.attenuation_db = 10.0 if real else 0.0
   augmentation.background_frequency = 0.3
   augmentation.background_volume = 0.05
   augmentation.time_masks_number = 0
@@ -123,6 +136,8 @@ def _model(options) -> ml_collections.ConfigDict:
   model.stream_fraction_bits = 4
   # Shift batch norm: 'fused' (one power of two) or 'two_ap2'.
   model.norm_variant = 'fused'
+  # A start of their own for the registers of each channel.
+  model.learn_preload = False
   # Pseudo-gradients: hard_tanh, approx_sign, swish_sign, ede, reste.
   model.weight_gradient = 'hard_tanh'
   model.activation_gradient = 'approx_sign'
@@ -155,7 +170,7 @@ def _penalty(options) -> ml_collections.ConfigDict:
   penalty.margin = 0.9
   # lambda(step): rises linearly to its peak over the first share of the steps,
   # holds, and falls to `final` times its peak over the last share.
-  penalty.weight = 1.0
+  penalty.weight = 3.0
   penalty.rise_share = 0.2
   penalty.fall_share = 0.2
   penalty.final = 1.0
@@ -170,20 +185,36 @@ def _optimizer() -> ml_collections.ConfigDict:
   optimizer.latent_learning_rate = 0.008
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
+  # Keep the mean of each channel's latent weights at 0.
+  optimizer.balance_weights = False
   # Of the steps; a cosine to 0 follows.
   optimizer.warmup_share = 0.05
   optimizer.label_smoothing = 0.1
   return optimizer
 
 
+def _distillation(options) -> ml_collections.ConfigDict:
+  distillation = ml_collections.ConfigDict()
+  # Workdir of a trained network to learn from beside the labels, such as one
+  # of variant=float; '' for none.
+  distillation.teacher = options.get('teacher', '')
+  # Share of the loss that compares with the teacher, at this temperature.
+  distillation.weight = 0.5
+  distillation.temperature = 2.0
+  return distillation
+
+
 def _training(options) -> ml_collections.ConfigDict:
   training = ml_collections.ConfigDict()
   # The embedded corpus shows that the program works; real speech is worth more.
   few = options.get('data', 'synthetic') == 'synthetic'
-  training.epochs = options.get('epochs', 30 if few else 45)
+  training.epochs = options.get('epochs', 30 if few else 60)
   training.batch_size = 100
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1
+  # Over this first share of the steps, ever more channels of ever more batches
+  # pass a narrow register instead of an exact one; 0: all of them at once.
+  training.gate_share = 0.5
   # Steps between two lines of metrics, and epochs between two validations and
   # checkpoints.
   training.log_steps = 20

@@ -1,5 +1,6 @@
 """Whole steps of training of our network, of different accumulators."""
 
+import functools
 import os
 import statistics
 import time
@@ -7,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import jax
+from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -70,21 +72,34 @@ def compile_step(op: str, simd: int, engine: str):
     simd: of the registers.
     engine: 'auto' or a name.
   """
+  lower, state, batch = prepare_step(op, simd, engine, bench_shapes.BATCH)
+  begin = time.perf_counter()
+  program = compile_lowered(lower())
+  return program, state, batch, time.perf_counter() - begin
+
+
+def compile_lowered(lowered):
+  """A lowered step, compiled as training compiles it."""
+  options: dict[str, str | bool] = {**steps.compiler_options()}
+  return lowered.compile(compiler_options=options)
+
+
+def prepare_step(
+  op: str, simd: int, engine: str, batch_size: int, steps_a_call: int = 1
+):
+  """A function that lowers a step, its state and its batch.
+
+  Args:
+    op: see `KINDS`.
+    simd: of the registers.
+    engine: 'auto' or a name.
+    batch_size: clips of a step.
+    steps_a_call: steps of one program, one after the other.
+  """
   mode = 'exact' if op == 'exact_float32' else op
-  model = speech_resnet.build(
-    SIZE, 'overflow', CLASSES,
-    accumulator=accumulator.Accumulator(8, mode, simd),
-    stream=integer.StreamFormat(), levels=bench_shapes.LEVELS,
-    norm_variant='fused', weight_gradient='hard_tanh',
-    activation_gradient='approx_sign',
-  )
-  random = np.random.default_rng(0)
-  size = bench_shapes.BATCH, bench_shapes.FRAMES, bench_shapes.BINS
-  batch = (
-    jnp.asarray(random.integers(0, 256, size), jnp.uint8),
-    jnp.asarray(random.integers(0, CLASSES, size[0])),
-  )
-  variables = dict(model.init(jax.random.key(0), batch[0], train=True))
+  model = _model(accumulator.Accumulator(8, mode, simd))
+  batch, variables = _start(batch_size)
+  variables = dict(variables)
   params = variables.pop('params')
   variables = {k: v for k, v in variables.items() if k != 'sums'}
   optimizer = optax.adam(1e-3)
@@ -109,12 +124,41 @@ def compile_step(op: str, simd: int, engine: str):
     return (params, variables, opt_state), loss, rates
 
   state = params, variables, optimizer.init(params)
-  begin = time.perf_counter()
-  with mock.patch.dict(os.environ):
-    os.environ.pop(choice.VARIABLE, None)
-    if engine != 'auto':
-      os.environ[choice.VARIABLE] = engine
-    lowered = jax.jit(step).lower(state, *batch)
-  options: dict[str, str | bool] = {**steps.compiler_options()}
-  program = lowered.compile(compiler_options=options)
-  return program, state, batch, time.perf_counter() - begin
+  def several(state, q, labels):
+    def body(state, _):
+      return step(state, q, labels)[0], None
+
+    return lax.scan(body, state, length=steps_a_call)[0]
+
+  def lower():
+    with mock.patch.dict(os.environ):
+      os.environ.pop(choice.VARIABLE, None)
+      if engine != 'auto':
+        os.environ[choice.VARIABLE] = engine
+      run = step if steps_a_call == 1 else several
+      return jax.jit(run).lower(state, *batch)
+
+  return lower, state, batch
+
+
+def _model(register):
+  return speech_resnet.build(
+    SIZE, 'overflow', CLASSES, accumulator=register,
+    stream=integer.StreamFormat(), levels=bench_shapes.LEVELS,
+    norm_variant='fused', weight_gradient='hard_tanh',
+    activation_gradient='approx_sign',
+  )
+
+
+@functools.cache
+def _start(batch_size: int):
+  """A batch and the network's first variables, whatever its accumulator."""
+  random = np.random.default_rng(0)
+  size = batch_size, bench_shapes.FRAMES, bench_shapes.BINS
+  batch = (
+    jnp.asarray(random.integers(0, 256, size), jnp.uint8),
+    jnp.asarray(random.integers(0, CLASSES, size[0])),
+  )
+  model = _model(accumulator.Accumulator())
+  init = jax.jit(functools.partial(model.init, train=True))
+  return batch, init(jax.random.key(0), batch[0])

@@ -1,8 +1,12 @@
-"""Time shift and background noise on waveforms, SpecAugment on features.
+"""What is done to training clips: on waveforms, and SpecAugment on features.
 
-The names and defaults are those of kws_streaming (Rybakov et al., 2020,
-https://arxiv.org/abs/2005.06720); the masks are Park et al., 2019,
-https://arxiv.org/abs/1904.08779. Clips of silence are treated like any other.
+A waveform is played at another speed, shifted in time, made quieter and mixed
+with background noise, in this order.
+
+Names and defaults are those of kws_streaming (Rybakov et al., 2020,
+https://arxiv.org/abs/2005.06720) where it has them; the masks are Park et al.,
+2019, https://arxiv.org/abs/1904.08779. Clips of silence are treated like any
+other.
 
 Shape letters: B batch, S samples, T frames, F mel bins.
 """
@@ -28,7 +32,10 @@ class Augmentation:
   """The settings; zeros switch a part off.
 
   Attributes:
+    resample: a clip is played quicker or slower by up to this share, which
+      moves its pitch too.
     time_shift_ms: a clip moves by up to this, either way, in milliseconds.
+    attenuation_db: a clip is made quieter by up to this, evenly in decibels.
     background_frequency: probability that noise is added to a clip.
     background_volume: the noise is scaled by up to this.
     time_masks_number: masks along time for each clip.
@@ -40,7 +47,9 @@ class Augmentation:
     UserError: a setting is out of range.
   """
 
+  resample: float = 0.0
   time_shift_ms: float = 100.0
+  attenuation_db: float = 0.0
   background_frequency: float = 0.8
   background_volume: float = 0.1
   time_masks_number: int = 2
@@ -49,12 +58,17 @@ class Augmentation:
   frequency_mask_max_size: int = 5
 
   def __post_init__(self) -> None:
-    for name in ('time_shift_ms', 'background_volume'):
+    for name in ('time_shift_ms', 'attenuation_db', 'background_volume'):
       value = getattr(self, name)
       if not (math.isfinite(value) and value >= 0):
         raise errors.UserError(
           f'{name}={value} is not a number of at least 0: set it to one.'
         )
+    if not 0 <= self.resample < 1:
+      raise errors.UserError(
+        f'resample={self.resample} is no share of the speed: set it from 0 to '
+        'below 1.'
+      )
     if not 0 <= self.background_frequency <= 1:
       raise errors.UserError(
         f'background_frequency={self.background_frequency} is not a '
@@ -90,12 +104,16 @@ class Draws(NamedTuple):
     volume: float32 `[B]`, the scale of the noise, 0 where there is none.
     recording: int64 `[B]`, which recording the noise is cut from.
     position: float64 `[B]` in [0, 1), where in the recording.
+    speed: float32 `[B]`, of the clip, 1 being its own.
+    gain: float32 `[B]` in (0, 1], the scale of the clip.
   """
 
   shift: np.ndarray
   volume: np.ndarray
   recording: np.ndarray
   position: np.ndarray
+  speed: np.ndarray
+  gain: np.ndarray
 
 
 def draw(
@@ -109,7 +127,7 @@ def draw(
 
   Args:
     augmentation: the settings.
-    rng: advanced by four draws of `[B]`.
+    rng: advanced by seven draws of `[B]`.
     batch_size: B.
     recordings: number of background recordings; 0 means no noise.
   """
@@ -118,11 +136,16 @@ def draw(
   shift = rng.integers(-most, most, size=batch_size, endpoint=True)
   chance, volume, position = rng.random((3, batch_size))
   mixed = (chance < augmentation.background_frequency) & (recordings > 0)
+  recording = rng.integers(max(recordings, 1), size=batch_size)
+  speed, quiet = rng.random((2, batch_size))
+  decibels = augmentation.attenuation_db * quiet
   return Draws(
     shift=shift,
     volume=(mixed * volume * augmentation.background_volume).astype(np.float32),
-    recording=rng.integers(max(recordings, 1), size=batch_size),
+    recording=recording,
     position=position,
+    speed=(1 + augmentation.resample * (2 * speed - 1)).astype(np.float32),
+    gain=(10 ** (-decibels / 20)).astype(np.float32),
   )
 
 
@@ -131,7 +154,7 @@ def augment(
   background: Sequence[np.ndarray],
   draws: Draws,
 ) -> np.ndarray:
-  """Shifts the clips and adds noise to them.
+  """Changes the clips and adds noise to them.
 
   Args:
     clips: B of int16 `[S]`.
@@ -142,10 +165,12 @@ def augment(
     float32 `[B, S]` in [-1, 1); sums beyond are clipped.
   """
   out = np.empty((len(clips), clips[0].size), np.float32)
-  for row, clip, shift, volume, recording, position in zip(
+  for row, clip, shift, volume, recording, position, speed, gain in zip(
     out, clips, *draws, strict=True
   ):
-    time_shift(clip, shift, out=row)
+    time_shift(clip if speed == 1 else play(clip, speed), shift, out=row)
+    if gain < 1:
+      row *= gain
     if volume:
       noise = background[recording]
       offset = int(position * (noise.size - row.size + 1))
@@ -153,8 +178,19 @@ def augment(
   return out
 
 
+def play(audio: np.ndarray, speed: float) -> np.ndarray:
+  """Plays audio `[S]` at another speed about its middle, float32 `[S]`.
+
+  Samples between two are interpolated on a line; zeros are around the clip.
+  """
+  middle = (audio.size - 1) / 2
+  samples = np.arange(audio.size)
+  at = middle + (samples - middle) * speed
+  return np.interp(at, samples, audio, 0.0, 0.0).astype(np.float32)
+
+
 def time_shift(audio: np.ndarray, shift: int, *, out: np.ndarray) -> None:
-  """Writes int16 `[S]`, delayed by `shift` samples, as float32 into `out`.
+  """Writes audio `[S]`, delayed by `shift` samples, as float32 into `out`.
 
   What leaves at one end is lost; zeros enter at the other.
   """

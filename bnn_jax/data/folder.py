@@ -9,12 +9,17 @@ import numpy as np
 from bnn_jax import errors
 from bnn_jax.data import labels
 from bnn_jax.data import layout
+from bnn_jax.data import protocols
+from bnn_jax.data import silence
 from bnn_jax.data import source
 from bnn_jax.data import wav
 
 _NOISE_FOLDER = '_background_noise_'
 # Tenths of each noise file; a further split hears the testing part.
-_NOISE_TENTHS = {'training': (0, 8), 'validation': (8, 9), 'testing': (9, 10)}
+_NOISE_TENTHS = {
+  'training': (0, 8), 'fit': (0, 7), 'dev': (7, 8), 'validation': (8, 9),
+  'testing': (9, 10),
+}
 _SHOWN = 3
 
 
@@ -22,9 +27,9 @@ class FolderSource:
   """Implements `source.Source` for one split of a folder of WAV files.
 
   The order is that of the sorted names, then the silence clips. A clip is read
-  from its file at each access. With 12 classes, at most the mean count of the
-  commands are kept of the unknown words (`labels.select_unknown`), and as many
-  silence clips are cut from the background noise.
+  from its file at each access. With 12 classes, the protocol says how many of
+  the unknown words are kept (`labels.select_unknown`), and how many silence
+  clips there are.
   """
 
   def __init__(
@@ -35,6 +40,7 @@ class FolderSource:
     classes: int = 12,
     test_dir: str | os.PathLike[str] = '',
     max_bad_share: float = 0.01,
+    protocol: str = protocols.OFFICIAL,
   ):
     """Lists the clips of a split and checks the header of each.
 
@@ -46,6 +52,7 @@ class FolderSource:
         '_silence_' and '_unknown_'); it replaces the split 'testing'. For 12
         classes.
       max_bad_share: the largest share of unusable clips to leave out.
+      protocol: of 12 classes, see `protocols`.
 
     Raises:
       UserError: something is missing or in excess of `max_bad_share`.
@@ -71,9 +78,12 @@ class FolderSource:
     notes += _bad_notes(bad, len(names) + len(bad), max_bad_share, where)
     notes += _missing_notes(names, classes, canonical, where)
     self._silences = 0
+    self._noise: Sequence[np.ndarray] = ()
     if classes == 12 and not canonical:
-      names, self._silences = _balanced(names)
-      if not self.background:
+      names, self._silences = _balanced(names, protocol)
+      if protocols.silence_is_noise(protocol):
+        self._noise = self.background
+      if protocols.silence_is_noise(protocol) and not self.background:
         notes.append(
           f'The {self._silences} silence clips of {where} are zeros, as there'
           ' is no background noise.'
@@ -95,22 +105,10 @@ class FolderSource:
     if not 0 <= index < len(self):
       raise IndexError(f'clip {index} of {len(self)}')
     if index >= len(self._names):
-      return self._silence(index - len(self._names))
+      return silence.clip(self._noise, self._split, index - len(self._names))
     name = self._names[index]
     audio = _one_second(wav.read(f'{self._root}/{name}'))
     return source.Clip(audio, self._labels[index], name)
-
-  def _silence(self, index: int) -> source.Clip:
-    """Cuts a second of noise, scaled by U(0, 1), drawn from the index alone."""
-    audio = np.zeros(source.CLIP_SAMPLES, np.int16)
-    if self.background:
-      random = np.random.default_rng([index, *self._split.encode()])
-      noise = self.background[int(random.integers(len(self.background)))]
-      start = random.integers(len(noise) - source.CLIP_SAMPLES + 1)
-      cut = noise[start : start + source.CLIP_SAMPLES]
-      audio = np.rint(cut * random.uniform()).astype(np.int16)
-    name = f'{labels.SILENCE_FOLDER}/{self._split}-{index}'
-    return source.Clip(audio, self.class_names.index(labels.SILENCE), name)
 
 
 def _checked(
@@ -166,12 +164,12 @@ def _missing_notes(
   return [f'There are no clips of {", ".join(missing)} in {where}.']
 
 
-def _balanced(names: Sequence[str]) -> tuple[list[str], int]:
-  """Keeps every command and as many others, and counts the silence clips."""
+def _balanced(names: Sequence[str], protocol: str) -> tuple[list[str], int]:
+  """Keeps every command and some others, and counts the silence clips."""
   commands = {name for name in names if layout.folder(name) in labels.COMMANDS}
-  others = set(names) - commands
-  mean = labels.mean_command_count(map(layout.folder, commands))
-  return sorted(commands.union(labels.select_unknown(others, mean))), mean
+  unknown, silences = protocols.counts(protocol, [*map(layout.folder, names)])
+  others = labels.select_unknown(set(names) - commands, unknown)
+  return sorted(commands.union(others)), silences
 
 
 def _background(

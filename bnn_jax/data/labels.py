@@ -106,8 +106,7 @@ def which_split(
     validation_percentage: share of the speakers held out, in percent.
     testing_percentage: likewise.
   """
-  speaker = file_name.rpartition('/')[2].partition('_nohash_')[0]
-  digest = int.from_bytes(_sha1(speaker), 'big')
+  digest = int.from_bytes(_sha1(_speaker(file_name)), 'big')
   percentage = (digest % (_MAX_CLIPS_PER_CLASS + 1)) * (
     100.0 / _MAX_CLIPS_PER_CLASS
   )
@@ -116,6 +115,20 @@ def which_split(
   if percentage < validation_percentage + testing_percentage:
     return 'testing'
   return 'training'
+
+
+def is_dev(file_name: str) -> bool:
+  """Whether a training clip is of a speaker kept to choose settings by.
+
+  These are a tenth of the training speakers, by the SHA-1 of the name before
+  '_nohash_' with 'dev' behind it; validation and testing then judge settings
+  that never met them.
+
+  Args:
+    file_name: the name of the wav file; a folder before it is ignored.
+  """
+  digest = int.from_bytes(_sha1(_speaker(file_name) + 'dev'), 'big')
+  return digest % 10 == 0
 
 
 def mean_command_count(words: Iterable[str]) -> int:
@@ -143,6 +156,10 @@ def select_unknown(names: Collection[str], limit: int) -> list[str]:
     The chosen names, sorted by name.
   """
   return sorted(sorted(names, key=_sha1)[:limit])
+
+
+def _speaker(file_name: str) -> str:
+  return file_name.rpartition('/')[2].partition('_nohash_')[0]
 
 
 def _sha1(name: str) -> bytes:

@@ -3,7 +3,8 @@
 `<word>/<speaker>_nohash_<n>.wav`, `_background_noise_/*.wav`, and the lists of
 held-out clips `validation_list.txt` and `testing_list.txt`. Any further
 `<name>_list.txt` is a further split. Training is what no list names. Without
-lists, clips are split by `labels.which_split`.
+lists, clips are split by `labels.which_split`. Settings are chosen on the split
+'dev', some speakers of training, and by training on 'fit', the others.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ CANONICAL_FOLDERS = (
 
 _LIST_SUFFIX = '_list.txt'
 _OFFICIAL_SPLITS = ('training', 'validation', 'testing')
+# Parts of training, and whether they hold the speakers of `labels.is_dev`.
+_TRAINING_PARTS = {'fit': False, 'dev': True}
 
 
 def existing(folder: str | os.PathLike[str], field: str) -> pathlib.Path:
@@ -57,14 +60,18 @@ def split_names(root: pathlib.Path, split: str) -> list[str]:
 
   Args:
     root: the data folder.
-    split: 'training', 'validation', 'testing' or what a further list names.
+    split: 'training', 'fit', 'dev', 'validation', 'testing' or what a further
+      list names.
 
   Raises:
     UserError: there is no such split, the lists are inconsistent, there is no
       folder of a word, or one of something else.
   """
+  if split in _TRAINING_PARTS:
+    names = split_names(root, 'training')
+    return [n for n in names if labels.is_dev(n) == _TRAINING_PARTS[split]]
   lists = _lists(root)
-  splits = _OFFICIAL_SPLITS + _further(lists)
+  splits = (*_OFFICIAL_SPLITS, *_TRAINING_PARTS, *_further(lists))
   if split not in splits:
     raise errors.UserError(
       f"{root} has no split '{split}'; choose one of {', '.join(splits)}."

@@ -79,13 +79,42 @@ def train_iterator(
     augmentation=augmentation,
     rows=slice(process_index * local, (process_index + 1) * local),
   )
-  # Indices are batched before clips are read: one call of Python a batch.
-  order = grain.MapDataset.range(len(source)).seed(seed).shuffle()
-  order = order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray)
+  order = _order(len(source), batch_size, seed)
   options = grain.ReadOptions(
     num_threads=threads, prefetch_buffer_size=threads * _BATCHES_AHEAD
   )
-  return iter(order.repeat().random_map(read).to_iter_dataset(options))
+  return iter(order.random_map(read).to_iter_dataset(options))
+
+
+def draws(
+  source: source_lib.Source,
+  *,
+  batch_size: int,
+  seed: int,
+  augmentation: augmentation_lib.Augmentation,
+) -> Iterator[tuple[np.ndarray, augmentation_lib.Draws]]:
+  """What `train_iterator` of the same arguments decides, batch by batch.
+
+  Yields:
+    Indices of the clips `[B]`, and what is done to them.
+  """
+  def draw(indices, rng):
+    return indices, augmentation_lib.draw(
+      augmentation, rng, batch_size=len(indices),
+      recordings=len(source.background),
+    )
+
+  order = _order(len(source), batch_size, seed).random_map(draw)
+  for i in range(len(order)):
+    yield order[i]
+
+
+def _order(clips: int, batch_size: int, seed: int) -> grain.MapDataset:
+  """Indices of all batches, `[B]` each, epoch after epoch without end."""
+  # Indices are batched before clips are read: one call of Python a batch.
+  order = grain.MapDataset.range(clips).seed(seed).shuffle()
+  order = order.batch(batch_size, drop_remainder=True, batch_fn=np.asarray)
+  return order.repeat()
 
 
 def evaluation_batches(

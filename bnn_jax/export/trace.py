@@ -196,8 +196,18 @@ def _conv(call: Call, values: dict[str, Any]) -> specs.Layer:
   return specs.Conv(
     call.name, call.inputs, shape.kernel, shape.strides, shape.padding,
     shape.dilation, shape.groups, _register(layer.accumulator, call.path),
-    _bits(latent),
+    _bits(latent), _preload(layer.accumulator, call.path, values),
   )
+
+
+def _preload(
+  accumulators: layers.Accumulators, path: Path, values: dict[str, Any]
+) -> np.ndarray | None:
+  """What the registers start at, if it is learned."""
+  if 'preload' not in values:
+    return None
+  found = accumulators.at('/'.join(path))
+  return np.clip(values['preload'], found.minimum, found.maximum)
 
 
 def _dense(call: Call, values: dict[str, Any]) -> specs.Layer:

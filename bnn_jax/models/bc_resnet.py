@@ -163,7 +163,7 @@ class _SubSpectral(nn.Module):
       self.channels, (1, 3), strides=(1, self.stride),
       padding=((0, 0), (1, 1)), dilation=1, groups=self.channels, bias=False,
       name='product',
-    )(tools.hold()(bits), progress=mode.progress)
+    )(tools.hold()(bits), train=mode.train, progress=mode.progress)
     batch, frames, bins, channels = a.shape
     bands = a.reshape(batch, frames, _SUB_BANDS, bins // _SUB_BANDS, channels)
     bands = jnp.swapaxes(bands, 2, 3)

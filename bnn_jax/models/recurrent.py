@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from bnn_jax.models import toolbox
+from bnn_jax.nn import layers
 
 
 class Gru(nn.Module):
@@ -39,9 +40,9 @@ class Gru(nn.Module):
     )
     step = nn.scan(
       _Step,
-      variable_broadcast='params',
+      variable_broadcast=('params', 'deployed'),
       variable_axes={'sums': 1, 'telemetry': 1},
-      split_rngs={'params': False},
+      split_rngs={'params': False, layers.GATES: False},
       in_axes=(1, nn.broadcast), out_axes=1, reverse=self.reverse,
     )(self.units, self.tools, self.reset_after, name='step')
     start = jnp.zeros((x.shape[0], self.units))
@@ -80,7 +81,7 @@ class _Step(nn.Module):
     )
     a = tools.product(
       count * self.units, (), bias=self.reset_after, name=name
-    )(bits, progress=mode.progress)
+    )(bits, train=mode.train, progress=mode.progress)
     return tools.gain(self.units, name=f'{name}_gain')(a)
 
 

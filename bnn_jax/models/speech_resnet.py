@@ -131,7 +131,7 @@ class Block(nn.Module):
     )(
       bits,
       following=(lambda a: tail(a)[1]) if self.sign else None,
-      progress=schedule['progress'],
+      train=train, progress=schedule['progress'],
     )
     return tail(a)
 
@@ -247,7 +247,7 @@ class SpeechResNet(nn.Module):
     )(
       self.encode(name='encode')(q),
       following=lambda a: tail(a)[1],
-      progress=progress,
+      train=train, progress=progress,
     )
     stream, bits = tail(a)
     blocks = _unrolled(self.stages)
@@ -298,6 +298,8 @@ def build(
   weight_gradient: str,
   activation_gradient: str,
   padding: str = 'same',
+  learn_preload: bool = False,
+  gate_share: float = 0.0,
 ) -> SpeechResNet:
   """Makes the network.
 
@@ -313,6 +315,8 @@ def build(
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
     padding: 'same', or 'valid' for continuous listening.
+    learn_preload: of `layers.BinaryConv`.
+    gate_share: of `layers.BinaryConv`.
 
   Returns:
     The unbound module.
@@ -338,7 +342,8 @@ def build(
     encode=functools.partial(layers.Thermometer, levels),
     conv=functools.partial(
       layers.BinaryConv, accumulator=accumulator,
-      weight_gradient=weight_gradient,
+      weight_gradient=weight_gradient, learn_preload=learn_preload,
+      gate_share=gate_share,
     ),
     norm=functools.partial(
       layers.ShiftBatchNorm, stream=stream, variant=norm_variant

@@ -142,10 +142,9 @@ class Unit(nn.Module):
       padding=self.padding, dilation=self.dilation, groups=self.groups,
       bias=self.bias, name='product',
     )
-    if self.kernel:
-      a = product(x, progress=mode.progress)
-    else:
-      a = product(x.reshape(-1, x.shape[-1]), progress=mode.progress)
+    flat = x if self.kernel else x.reshape(-1, x.shape[-1])
+    a = product(flat, train=mode.train, progress=mode.progress)
+    if not self.kernel:
       a = a.reshape(*x.shape[:-1], self.features)
     y = tools.norm(self.norm, name='norm')(
       tools.hold()(a), train=mode.train, frozen=mode.frozen

@@ -58,6 +58,8 @@ def make(
   norm_variant: str,
   weight_gradient: str,
   activation_gradient: str,
+  learn_preload: bool = False,
+  gate_share: float = 0.0,
   integers: bool = True,
 ) -> toolbox.Toolbox:
   """Makes the constructors of a variant.
@@ -71,6 +73,8 @@ def make(
     norm_variant: of `layers.ShiftBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
+    learn_preload: of `layers.BinaryConv`.
+    gate_share: of `layers.BinaryConv`.
     integers: whether the method can do with a stream of integers.
 
   Returns:
@@ -87,7 +91,9 @@ def make(
   if variant == 'float':
     return as_published(classes)
   product = functools.partial(
-    _binary_product, accumulator=accumulator, weight_gradient=weight_gradient
+    _binary_product, accumulator=accumulator,
+    weight_gradient=weight_gradient, learn_preload=learn_preload,
+    gate_share=gate_share,
   )
   binary = _binary(classes, product, levels, activation_gradient)
   if variant == 'binary_firstlast8':

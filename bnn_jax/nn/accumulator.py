@@ -13,6 +13,7 @@ N outputs.
 """
 
 from collections.abc import Sequence
+import functools
 import math
 from typing import NamedTuple
 
@@ -240,18 +241,18 @@ def accumulate(
     surrogate = surrogate + scale * preload
   operands = lax.stop_gradient((x, w, preload))
   exact, prefixes = surrogate, None
-  if chosen in compiled.LEVELS and not with_telemetry:
+  if chosen != 'lax' and not with_telemetry:
     needs_exact = with_exact or accumulator.gradient == 'clip'
     with marks.simulation():
-      result, sums = compiled.run(
-        *operands, accumulator, shape, chosen, needs_exact
+      result, sums = _kernel(chosen)(
+        *operands, accumulator, shape, with_exact=needs_exact
       )
     if needs_exact:
       exact = straight_through.straight_through(sums, surrogate)
   elif with_telemetry or accumulator.overflow_mode == 'saturate':
     with marks.simulation():
-      held, prefixes = _trace(
-        operands, accumulator, shape, chosen, with_telemetry
+      held, prefixes = lax_engine.run(
+        *operands, accumulator, shape, with_telemetry
       )
     result = (scale * held - m).astype(exact.dtype)
   elif accumulator.overflow_mode == 'exact':
@@ -271,11 +272,11 @@ def accumulate(
   )
 
 
-def _trace(operands, accumulator, shape, chosen, with_telemetry):
-  """The registers' end, and the exact prefixes if asked for."""
-  if chosen == 'pallas' and not with_telemetry:
-    return pallas_gpu.run(*operands, accumulator, shape), None
-  return lax_engine.run(*operands, accumulator, shape, with_telemetry)
+def _kernel(engine: str):
+  """The function that runs a kernel of its own."""
+  if engine == 'pallas':
+    return pallas_gpu.run
+  return functools.partial(compiled.run, level=engine)
 
 
 def _only_inside(surrogate, exact, accumulator, m):

@@ -38,6 +38,12 @@ LATENT = 'latent'
 # Integer logits that one unit of a classifier's bias parameter stands for.
 BIAS_UNIT = 1024
 
+# Sums that one unit of a preload parameter stands for.
+PRELOAD_UNIT = 16
+
+# Name of the random stream that opens the gates of `BinaryConv`.
+GATES = 'gates'
+
 # Largest magnitude of a classifier's sums (`docs/arithmetic.md`, section 9).
 _CLASSIFIER_LIMIT = 2**23
 
@@ -81,6 +87,15 @@ def _observe(
 class BinaryConv(nn.Module):
   """Convolution of +-1 inputs with +-1 weights through a narrow accumulator.
 
+  A preload is where a channel's register starts. It costs nothing in silicon,
+  and the mean of the normalization behind takes it out again; learned, it
+  moves the sums of a channel to the middle of the register's range.
+
+  A gate lets a channel of a batch pass its narrow register, or its exact sum.
+  In training, where there is a random stream `GATES`, each is narrow with a
+  probability that rises from 0 to 1 over the first `gate_share` of the steps:
+  the network meets overflow a channel at a time.
+
   Attributes:
     features: N, output channels.
     kernel_size: one size for each spatial axis; () makes a dense layer.
@@ -90,6 +105,8 @@ class BinaryConv(nn.Module):
     groups: channel groups; the number of input channels makes it depthwise.
     accumulator: the register, for all layers or by the layer's path.
     weight_gradient: pseudo-gradient of the weights' sign.
+    learn_preload: learn a preload for each channel.
+    gate_share: of the steps; 0 for registers that are narrow at once.
   """
 
   features: int
@@ -100,6 +117,8 @@ class BinaryConv(nn.Module):
   groups: int = 1
   accumulator: Accumulators = accumulator_lib.Accumulator()
   weight_gradient: str = 'hard_tanh'
+  learn_preload: bool = False
+  gate_share: float = 0.0
 
   @nn.compact
   def __call__(
@@ -107,6 +126,7 @@ class BinaryConv(nn.Module):
     x: jax.Array,
     *,
     following: Callable[[jax.Array], jax.Array] | None = None,
+    train: bool = False,
     progress: float | jax.Array = 1.0,
   ) -> jax.Array:
     """Convolves.
@@ -115,6 +135,7 @@ class BinaryConv(nn.Module):
       x: `[B, *spatial, C]` of +-1.
       following: gives the bits that the following threshold makes of a
         result; counts the decisions that overflow changed.
+      train: compute with parameters, otherwise with deployed integers.
       progress: share of training done.
 
     Returns:
@@ -126,13 +147,47 @@ class BinaryConv(nn.Module):
     accumulator = self.accumulator.at('/'.join(self.path))
     counting = self.is_mutable_collection('telemetry')
     accumulation = accumulator_lib.accumulate(
-      x, w, accumulator, strides=self.strides, padding=self.padding,
+      x, w, accumulator, self._preload(accumulator, train),
+      strides=self.strides, padding=self.padding,
       dilation=self.dilation, groups=self.groups,
       with_telemetry=counting and not self.is_initializing(),
     )
     odd_words = accumulator_lib.odd_words(shape, accumulator.simd)
     _observe(self, accumulation, accumulator, odd_words, following)
-    return accumulation.result
+    return self._gated(accumulation, progress)
+
+  def _preload(self, accumulator, train) -> jax.Array | None:
+    """What the registers start at, `[N]`."""
+    if not self.learn_preload:
+      return None
+    channels = (self.features,)
+    parameter = self.param('preload', nn.initializers.zeros, channels)
+    limits = accumulator.minimum, accumulator.maximum
+    if not train:
+      return jnp.clip(_deployed(self, 'preload', channels), *limits)
+    real = PRELOAD_UNIT * parameter
+    rounded = jnp.clip(jnp.floor(real + 0.5), *limits)
+    return straight_through.straight_through(rounded, real)
+
+  def _gated(self, accumulation, progress) -> jax.Array:
+    """The narrow result, or for some channels of a training the exact one."""
+    if not (self.gate_share and self.has_rng(GATES)):
+      return accumulation.result
+    share = jnp.minimum(progress / self.gate_share, 1.0)
+    narrow = jax.random.bernoulli(
+      self.make_rng(GATES), share, (self.features,)
+    )
+    return jnp.where(narrow, accumulation.result, accumulation.exact)
+
+  def deployed_constants(
+    self, params: dict[str, Any], statistics: dict[str, Any]
+  ) -> dict[str, np.ndarray]:
+    """Its variables of the collection `deployed`, from NumPy in float64."""
+    del statistics
+    if not self.learn_preload:
+      return {}
+    real = PRELOAD_UNIT * np.asarray(params['preload'], np.float64)
+    return {'preload': np.floor(real + 0.5).astype(np.int32)}
 
 
 class BinaryDense(nn.Module):

@@ -17,6 +17,7 @@ Html = elements.Html
 
 _ATTRIBUTIONS = {
   'folder': 'Speech Commands, Warden 2018, CC-BY 4.0',
+  'tfds': 'Speech Commands, Warden 2018, CC-BY 4.0',
   'synthetic': (
     'synthetic speech by espeak-ng; proves that the program works, no claim'
     ' about methods'

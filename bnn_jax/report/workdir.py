@@ -83,6 +83,8 @@ def _results(path: pathlib.Path) -> Json | None:
   if results is None:
     return None
   missing = [key for key in _RESULTS if key not in results]
+  if 'macs' not in results.get('profile', {'macs'}):
+    missing.append('profile.macs')
   if missing:
     raise errors.UserError(
       f'{path} lacks {", ".join(missing)}; evaluate the run again with'

@@ -26,7 +26,11 @@ from bnn_jax.training import progress as progress_lib
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
+from bnn_jax.training import teachers
 from bnn_jax.training import workdir as workdir_lib
+
+# How long it takes, by the source of data.
+_TO_MAKE = {'synthetic': 'a minute', 'tfds': 'an hour'}
 
 
 class StopError(Exception):
@@ -67,9 +71,7 @@ def train(
   if (folder / workdir_lib.CONFIG).exists():
     workdir_lib.check_config(folder, config.to_dict())
   console.print(
-    f'reading the data set {config.data.source}; if it is still to be made, '
-    'that takes up to a minute' if config.data.source == 'synthetic'
-    else f'reading {config.data.data_dir}',
+    _reading(config.data.source, config.data.data_dir),
     highlight=False, markup=False,
   )
   source = setup.open_split(config, 'training')
@@ -113,16 +115,8 @@ def train(
     console.print(f'going on from step {int(state.step)} in {folder}')
 
   train_step = jax.jit(
-    steps_lib.make_train_step(
-      model, optimizer,
-      front_end=front_end, augmentation=augmentation,
-      input_bits=config.model.input_bits, steps=total,
-      frozen_share=config.training.frozen_share,
-      learning_rate=setup.learning_rates(config, total)['real'],
-      penalty_weight=setup.penalty_weight(config, total),
-      penalty_kind=setup.penalty_kind(config),
-      penalty_margin=config.penalty.margin,
-      label_smoothing=config.optimizer.label_smoothing,
+    setup.train_step(
+      config, model, total, teachers.load(config, state.inputs)
     ),
     donate_argnums=0,
     out_shardings=state_lib.replicated(),
@@ -194,6 +188,16 @@ def train(
         started = time.monotonic()
     if stopping := _stopping(received):
       raise StopError(stopping, total)
+
+
+def _reading(source: str, data_dir: str) -> str:
+  """What is told before the data set is opened."""
+  if source not in _TO_MAKE:
+    return f'reading {data_dir}'
+  return (
+    f'reading the data set {source}; if it is still to be made, that takes up '
+    f'to {_TO_MAKE[source]}'
+  )
 
 
 def _check_devices(batch_size: int) -> None:

@@ -36,6 +36,25 @@ def cross_entropy(
   return optax.softmax_cross_entropy(logits, targets)
 
 
+def distillation(
+  logits: jax.Array, teacher: jax.Array, temperature: float
+) -> jax.Array:
+  """Cross entropy with a teacher's answers (Hinton et al. 2015).
+
+  Args:
+    logits: `[B, N]` of the student.
+    teacher: `[B, N]` of the teacher.
+    temperature: divides both; the result is multiplied by its square, so that
+      gradients do not shrink.
+
+  Returns:
+    `[B]`.
+  """
+  answers = jax.nn.softmax(jax.lax.stop_gradient(teacher) / temperature)
+  entropy = optax.softmax_cross_entropy(logits / temperature, answers)
+  return temperature**2 * entropy
+
+
 def hinge(z: jax.Array, margin: float) -> jax.Array:
   """Mean of max(|z| - margin, 0)."""
   return jnp.mean(jnp.maximum(jnp.abs(z) - margin, 0))

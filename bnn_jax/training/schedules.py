@@ -22,9 +22,10 @@ def learning_rate(
     UserError: a share that is not in [0, 1).
   """
   _check_share('optimizer.warmup_share', warmup_share)
-  return optax.warmup_cosine_decay_schedule(
-    0.0, peak, max(1, round(warmup_share * steps)), steps, 0.0
+  share = optax.warmup_cosine_decay_schedule(
+    0.0, 1.0, max(1, round(warmup_share * steps)), steps, 0.0
   )
+  return lambda step: peak * share(step)
 
 
 def penalty_weight(
@@ -57,14 +58,15 @@ def penalty_weight(
       f'penalty.rise_share={rise_share} and penalty.fall_share={fall_share} '
       'are more than 1 together; lower one.'
     )
-  return optax.join_schedules(
+  share = optax.join_schedules(
     [
-      optax.linear_schedule(0.0, peak, max(rise, 1)),
-      optax.constant_schedule(peak),
-      optax.linear_schedule(peak, final * peak, max(fall, 1)),
+      optax.linear_schedule(0.0, 1.0, max(rise, 1)),
+      optax.constant_schedule(1.0),
+      optax.linear_schedule(1.0, final, max(fall, 1)),
     ],
     [rise, steps - fall],
   )
+  return lambda step: peak * share(step)
 
 
 def _check_share(name: str, value: float) -> None:

@@ -4,7 +4,6 @@ These functions alone know the names of the configuration's keys below the top
 level; what they return takes no configuration any more.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence
 import functools
 import math
@@ -21,25 +20,16 @@ from bnn_jax import features
 from bnn_jax.data import augmentation
 from bnn_jax.data import source
 from bnn_jax.data import sources
-from bnn_jax.models import bc_resnet
-from bnn_jax.models import bifsmn
-from bnn_jax.models import cnn_one_fstride4
-from bnn_jax.models import cnn_trad_fpool3
-from bnn_jax.models import crnn
-from bnn_jax.models import dnn
-from bnn_jax.models import ds_cnn
-from bnn_jax.models import kwt
-from bnn_jax.models import matchboxnet
-from bnn_jax.models import mhatt_rnn
-from bnn_jax.models import res
+from bnn_jax.models import methods
 from bnn_jax.models import speech_resnet
-from bnn_jax.models import tc_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
 from bnn_jax.training import losses
 from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
+from bnn_jax.training import steps as steps_lib
 
+MODELS = ('speech_resnet', *methods.BUILDERS)
 VARIANTS = ('float', 'binary', 'overflow')
 NORM_VARIANTS = ('fused', 'two_ap2')
 PADDINGS = ('same', 'valid')
@@ -65,10 +55,17 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       )
   for name, value in (
     ('training.frozen_share', config.training.frozen_share),
+    ('training.gate_share', config.training.gate_share),
     ('optimizer.label_smoothing', config.optimizer.label_smoothing),
+    ('distillation.weight', config.distillation.weight),
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
+  if not 0 < config.distillation.temperature < math.inf:
+    raise errors.UserError(
+      f'distillation.temperature={config.distillation.temperature} is not '
+      'positive and finite; choose a number such as 2.0.'
+    )
   for name in ('learning_rate', 'latent_learning_rate', 'gradient_norm'):
     value = config.optimizer[name]
     if not 0 < value < math.inf:
@@ -112,6 +109,8 @@ def open_split(config: ml_collections.ConfigDict, split: str) -> source.Source:
     classes=config.data.classes,
     data_dir=config.data.data_dir,
     test_dir=config.data.test_dir,
+    manual_dir=config.data.manual_dir,
+    protocol=config.data.protocol,
     max_bad_share=config.data.max_bad_share,
     seed=config.data.synthetic_seed,
     synthetic_speakers=config.data.synthetic_speakers,
@@ -181,33 +180,21 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   Raises:
     UserError: a network, size, variant or width that does not exist.
   """
-  _check_name('model.name', config.model.name, tuple(MODELS))
+  _check_name('model.name', config.model.name, MODELS)
   _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
   if config.model.thermometer_levels < 1:
     raise errors.UserError(
       f'model.thermometer_levels={config.model.thermometer_levels} is not '
       'positive; set it to at least 1.'
     )
-  return MODELS[config.model.name](config)
-
-
-def _speech_resnet(config: ml_collections.ConfigDict) -> nn.Module:
-  """Our network."""
+  kind = config.model.size, config.model.variant, config.data.classes
+  if config.model.name in methods.BUILDERS:
+    build = methods.BUILDERS[config.model.name]
+    return build(*kind, **_layer_settings(config))
   _check_name('model.variant', config.model.variant, VARIANTS)
   _check_name('model.padding', config.model.padding, PADDINGS)
   return speech_resnet.build(
-    config.model.size, config.model.variant, config.data.classes,
-    padding=config.model.padding, **_layer_settings(config),
-  )
-
-
-def _published(
-  build: Callable[..., nn.Module], config: ml_collections.ConfigDict
-) -> nn.Module:
-  """A published method, of which `build` makes a size and variant."""
-  return build(
-    config.model.size, config.model.variant, config.data.classes,
-    **_layer_settings(config),
+    *kind, padding=config.model.padding, **_layer_settings(config)
   )
 
 
@@ -222,22 +209,9 @@ def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
     'norm_variant': config.model.norm_variant,
     'weight_gradient': config.model.weight_gradient,
     'activation_gradient': config.model.activation_gradient,
+    'learn_preload': config.model.learn_preload,
+    'gate_share': config.training.gate_share,
   }
-
-
-_METHODS = (
-  bc_resnet, bifsmn, cnn_one_fstride4, cnn_trad_fpool3, crnn, dnn, ds_cnn, kwt,
-  matchboxnet, mhatt_rnn, res, tc_resnet,
-)
-MODELS: dict[str, Callable[[ml_collections.ConfigDict], nn.Module]] = {
-  'speech_resnet': _speech_resnet,
-  **{
-    module.__name__.rpartition('.')[2]: functools.partial(
-      _published, module.build
-    )
-    for module in _METHODS
-  },
-}
 
 
 def learning_rates(
@@ -298,6 +272,53 @@ def optimizer(
       labels,
     ),
   )
+
+
+def input_step(config: ml_collections.ConfigDict) -> steps_lib.InputStep:
+  """From waveforms to what the network reads."""
+  return steps_lib.make_input_step(
+    front_end=front_end(config), augmentation=augmentations(config),
+    input_bits=config.model.input_bits,
+  )
+
+
+def update_step(
+  config: ml_collections.ConfigDict,
+  network: nn.Module,
+  steps: int,
+  teacher: steps_lib.Teacher | None = None,
+) -> steps_lib.UpdateStep:
+  """The update of a training of `steps` steps, by `optimizer`."""
+  return steps_lib.make_update_step(
+    network, optimizer(config, steps),
+    steps=steps, frozen_share=config.training.frozen_share,
+    learning_rate=learning_rates(config, steps)['real'],
+    penalty_weight=penalty_weight(config, steps),
+    penalty_kind=penalty_kind(config),
+    penalty_margin=config.penalty.margin,
+    label_smoothing=config.optimizer.label_smoothing,
+    balanced=config.optimizer.balance_weights,
+    teacher=teacher,
+    distillation_weight=config.distillation.weight,
+    temperature=config.distillation.temperature,
+  )
+
+
+def train_step(
+  config: ml_collections.ConfigDict,
+  network: nn.Module,
+  steps: int,
+  teacher: steps_lib.Teacher | None = None,
+) -> steps_lib.TrainStep:
+  """One step of a training of `steps` steps, to be jitted by the caller."""
+  read = input_step(config)
+  update = update_step(config, network, steps, teacher)
+
+  def step(state, batch):
+    q = read(state.inputs, state.key(), batch['audio'])
+    return update(state, q, batch['label'])
+
+  return step
 
 
 def without_overflow(

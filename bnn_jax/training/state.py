@@ -37,6 +37,10 @@ class TrainState(struct.PyTreeNode):
   opt_state: Any
   rng: jax.Array
 
+  def key(self) -> jax.Array:
+    """The key of the next step."""
+    return jax.random.fold_in(jax.random.wrap_key_data(self.rng), self.step)
+
   def variables(self) -> dict[str, Any]:
     """The network's variable collections."""
     return {

@@ -10,23 +10,54 @@ import optax
 
 from bnn_jax import features
 from bnn_jax.data import augmentation as augmentation_lib
+from bnn_jax.nn import layers
 from bnn_jax.training import losses
 from bnn_jax.training import metrics
 from bnn_jax.training import state as state_lib
 
 Batch = dict[str, jax.Array]
+# From quantized features `[B, T, F]` to logits `[B, N]`.
+Teacher = Callable[[jax.Array], jax.Array]
+InputStep = Callable[[Any, jax.Array, jax.Array], jax.Array]
+UpdateStep = Callable[
+  [state_lib.TrainState, jax.Array, jax.Array],
+  tuple[state_lib.TrainState, metrics.Means],
+]
 TrainStep = Callable[
   [state_lib.TrainState, Batch], tuple[state_lib.TrainState, metrics.Means]
 ]
 
 
-def make_train_step(
-  model: nn.Module,
-  optimizer: optax.GradientTransformation,
+def make_input_step(
   *,
   front_end: features.FrontEnd,
   augmentation: augmentation_lib.Augmentation,
   input_bits: int,
+) -> InputStep:
+  """Makes the function from waveforms to what the network reads.
+
+  Args:
+    front_end: from waveforms to features.
+    augmentation: its masks are applied here.
+    input_bits: of the quantized features.
+
+  Returns:
+    A function of a state's `inputs`, a key, and waveforms `[B, S]` that gives
+    uint8 `[B, T, F]`.
+  """
+
+  def input_step(inputs, key, audio):
+    x = features.extract(audio, front_end)
+    x = augmentation_lib.spec_augment(x, key, augmentation)
+    return quantize(x, inputs, input_bits)
+
+  return input_step
+
+
+def make_update_step(
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  *,
   steps: int,
   frozen_share: float,
   learning_rate: optax.Schedule,
@@ -34,17 +65,19 @@ def make_train_step(
   penalty_kind: str,
   penalty_margin: float,
   label_smoothing: float,
-) -> TrainStep:
+  balanced: bool,
+  teacher: Teacher | None,
+  distillation_weight: float,
+  temperature: float,
+) -> UpdateStep:
   """Makes the function of one step: loss, gradient, update.
 
-  The loss is the cross entropy + lambda(step) * overflow penalty.
+  The loss is the cross entropy + lambda(step) * overflow penalty; with a
+  teacher, a share of the cross entropy is that with its softened answers.
 
   Args:
     model: the network.
     optimizer: of its parameters.
-    front_end: from waveforms to features.
-    augmentation: its masks are applied here.
-    input_bits: of the quantized features.
     steps: of the whole training.
     frozen_share: share of the steps, the last ones, in which statistics are
       frozen.
@@ -53,12 +86,15 @@ def make_train_step(
     penalty_kind: a name in `losses.PENALTIES`, or 'none'.
     penalty_margin: share of the range that is free of penalty.
     label_smoothing: of the cross entropy.
+    balanced: keep the mean of each channel's latent weights at 0.
+    teacher: gives answers to learn from beside the labels.
+    distillation_weight: share of the loss that compares with them.
+    temperature: that softens both sides of that comparison.
 
   Returns:
-    A function of state and batch ('audio' `[B, S]`, 'label' `[B]`) that gives
-    the next state and the metrics of the step; to be jitted by the caller.
-    The metrics' overflow rates count persistent overflow alone, as
-    `losses.overflow_rates` says.
+    A function of state, quantized features `[B, T, F]` and labels `[B]` that
+    gives the next state and the metrics of the step. Their overflow rates
+    count persistent overflow alone, as `losses.overflow_rates` says.
   """
 
   def loss_of(params, state, q, labels, progress):
@@ -69,9 +105,14 @@ def make_train_step(
       progress=progress,
       frozen=progress >= 1 - frozen_share,
       mutable=['batch_stats', 'sums'],
+      rngs={layers.GATES: jax.random.fold_in(state.key(), 1)},
     )
     sums = changed.get('sums', {})
     entropy = losses.cross_entropy(logits, labels, label_smoothing).mean()
+    loss = entropy
+    if teacher is not None:
+      distance = losses.distillation(logits, teacher(q), temperature).mean()
+      loss += distillation_weight * (distance - entropy)
     penalty = jnp.zeros(())
     if penalty_kind != 'none':
       penalty = losses.overflow_penalty(sums, penalty_kind, penalty_margin)
@@ -86,23 +127,20 @@ def make_train_step(
     }
     observed |= {f'overflow/{path}': rate for path, rate in rates.items()}
     batch_stats = changed.get('batch_stats', {})
-    return entropy + weight * penalty, (batch_stats, observed)
+    return loss + weight * penalty, (batch_stats, observed)
 
-  def train_step(state, batch):
-    key = jax.random.wrap_key_data(state.rng)
-    rng = jax.random.fold_in(key, state.step)
-    x = features.extract(batch['audio'], front_end)
-    x = augmentation_lib.spec_augment(x, rng, augmentation)
-    q = quantize(x, state.inputs, input_bits)
-    progress = state.step / steps
+  def update_step(state, q, labels):
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
     (loss, (batch_stats, observed)), gradients = gradient_of(
-      state.params, state, q, batch['label'], progress
+      state.params, state, q, labels, state.step / steps
     )
     updates, opt_state = optimizer.update(
       gradients, state.opt_state, state.params
     )
-    params = clip_latent(optax.apply_updates(state.params, updates))
+    params = optax.apply_updates(state.params, updates)
+    if balanced:
+      params = centre_latent(params)
+    params = clip_latent(params)
     observed |= {
       'loss': loss,
       'learning_rate': learning_rate(state.step),
@@ -116,7 +154,7 @@ def make_train_step(
     )
     return state, metrics.Means.of_batch(**observed)
 
-  return train_step
+  return update_step
 
 
 def quantize(x: jax.Array, inputs: dict[str, Any], bits: int) -> jax.Array:
@@ -136,6 +174,20 @@ def clip_latent(params: Any) -> Any:
     parameter = jnp.where(jnp.abs(parameter) < 1e-30, 0.0, parameter)
     return jnp.clip(parameter, -1.0, 1.0)
   return jax.tree.map(clip, state_lib.is_latent(params), params)
+
+
+def centre_latent(params: Any) -> Any:
+  """Takes the mean of each output channel from its latent weights.
+
+  About as many weights are then +1 as -1, so that inputs of a common sign do
+  not add up to a sum far from 0 (after IR-Net, Qin et al. 2020).
+  """
+  def centre(latent, parameter):
+    if not latent:
+      return parameter
+    axes = tuple(range(parameter.ndim - 1))
+    return parameter - jnp.mean(parameter, axes)
+  return jax.tree.map(centre, state_lib.is_latent(params), params)
 
 
 def flip_ratio(before: Any, after: Any) -> jax.Array:

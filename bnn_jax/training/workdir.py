@@ -68,10 +68,13 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     UserError: the file is missing or is no JSON.
   """
   config = read_json(folder / CONFIG)
-  model = config.get('model')
-  if isinstance(model, dict):
-    # Workdirs that do not have the key were trained so.
-    model.setdefault('padding', 'same')
+  # Workdirs that do not have a key were trained so.
+  for group, key, value in (
+    ('model', 'padding', 'same'), ('data', 'manual_dir', ''),
+    ('data', 'protocol', 'official'),
+  ):
+    if isinstance(config.get(group), dict):
+      config[group].setdefault(key, value)
   return config
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from bnn_jax.data import protocols
 from configs import kws
 
 
@@ -23,6 +24,16 @@ def test_every_option_sets_its_key():
   assert config.penalty.kind == 'periodic'
   assert config.seed == 7
   assert config.training.epochs == 2
+
+
+def test_options_of_the_official_data():
+  config = kws.get_config('data=tfds,manual_dir=/m,protocol=hello_edge')
+  assert config.data.source == 'tfds'
+  assert config.data.manual_dir == '/m'
+  assert config.data.protocol == 'hello_edge'
+  assert kws.get_config().data.protocol == 'official'
+  with pytest.raises(ValueError, match=', '.join(protocols.NAMES)):
+    kws.get_config('protocol=foo')
 
 
 def test_smoke_shrinks_but_yields_to_options():

@@ -73,6 +73,19 @@ def test_synthetic_takes_no_test_archive(made, tmp_path):
   assert not made
 
 
+@pytest.mark.parametrize('name, field', [
+  ('tfds', 'test_dir'), ('folder', 'manual_dir'), ('synthetic', 'manual_dir'),
+])
+def test_a_folder_of_another_source_is_refused(root, made, name, field):
+  with pytest.raises(errors.UserError, match=f'data.{field}=/archives has no'):
+    open_split(name, 'training', root, **{field: '/archives'})
+  assert not made
+
+
+def test_every_source_says_whom_to_name():
+  assert set(sources.ATTRIBUTIONS) == set(sources.NAMES)
+
+
 def test_the_default_cache(root, made, monkeypatch):
   monkeypatch.setenv('HOME', '/home/someone')
   monkeypatch.setenv('XDG_CACHE_HOME', '/scratch')
@@ -89,8 +102,8 @@ def test_the_default_cache(root, made, monkeypatch):
 
 
 def test_an_unknown_source_or_split_lists_the_valid_ones(root, made):
-  with pytest.raises(errors.UserError, match="'tfds'; .* synthetic, folder"):
-    open_split('tfds', 'training', root)
+  with pytest.raises(errors.UserError, match="'wav'; .* folder, tfds"):
+    open_split('wav', 'training', root)
   with pytest.raises(errors.UserError, match='training, validation, testing'):
     open_split('synthetic', 'train', '')
 

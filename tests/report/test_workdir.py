@@ -83,3 +83,10 @@ def test_results_lacking_a_part_name_it(workdir, results):
   (workdir / 'results.json').write_text(json.dumps(results))
   with pytest.raises(errors.UserError, match='results.json lacks profile;'):
     workdir_lib.read(workdir)
+
+
+def test_results_of_an_older_profile_are_named(workdir, results):
+  del results['profile']['macs']
+  (workdir / 'results.json').write_text(json.dumps(results))
+  with pytest.raises(errors.UserError, match='lacks profile.macs; evaluate'):
+    workdir_lib.read(workdir)

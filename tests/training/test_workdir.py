@@ -43,6 +43,13 @@ def test_a_workdir_without_the_padding_has_that_of_all_before(tmp_path):
   assert workdir.differences(tmp_path, config) == {}
 
 
+def test_a_workdir_without_the_protocol_has_the_official_one(tmp_path):
+  workdir.write_json(tmp_path / 'config.json', {'data': {'classes': 12}})
+  assert workdir.read_config(tmp_path) == {
+    'data': {'classes': 12, 'manual_dir': '', 'protocol': 'official'},
+  }
+
+
 def test_ignored_keys_may_differ(tmp_path):
   workdir.prepare(tmp_path, CONFIG, seed=0)
   workdir.check_config(tmp_path, changed(bits=9), ignore=('accumulator.',))

@@ -8,6 +8,7 @@ from bnn_jax import errors
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import register
 from bnn_jax.nn.kernels import compiled
+from bnn_jax.nn.kernels import pallas_gpu
 
 # Names an engine for the whole process, mostly to compare or to look for
 # errors; a call's own argument goes before it.
@@ -20,8 +21,13 @@ def available() -> tuple[str, ...]:
   backend = jax.default_backend()
   if backend == 'cpu':
     return ('lax', *compiled.levels())
-  # The Triton kernel was not measured yet: it is there to be asked for.
-  return ('pallas', 'lax') if backend == 'gpu' else ('lax',)
+  return ('lax', 'pallas') if backend == 'gpu' else ('lax',)
+
+
+def _fits(engine, accumulator, shape, outputs) -> bool:
+  if engine == 'pallas':
+    return pallas_gpu.fits(shape, outputs)
+  return compiled.fits(accumulator, shape, outputs)
 
 
 def describe() -> str:
@@ -68,4 +74,5 @@ def choose(
     return requested
   if accumulator is None or shape is None or engines[-1] == 'lax':
     return engines[-1]
-  return engines[-1] if compiled.fits(accumulator, shape, outputs) else 'lax'
+  fits = _fits(engines[-1], accumulator, shape, outputs)
+  return engines[-1] if fits else 'lax'

@@ -1,45 +1,58 @@
 """A Triton kernel for GPUs, written in Pallas.
 
-Int8 products of one piece of a word at a time go to the tensor cores; the sum
-of a word and the register stay in the block's registers. It is tested in
-Pallas' interpreter; no measurement on a GPU has been made yet, so it runs only
-where it is asked for by name.
+Tensor cores multiply int8 signs, one piece of a word at a time; the sum of a
+word and the register stay in the processor's registers. Inputs are read where
+they lie, tap by tap: no operand is copied for each tap that reads it.
 
 Shape letters: B batch, C input channels, G groups, K operands of one output,
-N outputs; M positions of the whole batch.
+N outputs of a group; M positions of the whole batch.
 """
 
 import functools
+import math
+from typing import Any
 from typing import NamedTuple
 
 import jax
-from jax import lax
 from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
 import jax.numpy as jnp
 import numpy as np
 
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import register
+from bnn_jax.nn.kernels import chunks
+from bnn_jax.nn.kernels import pallas_block
 
-# Positions and outputs of a block; products have between 32 and 128 lanes.
-_ROWS, _COLUMNS = 64, 64
-_LEAST, _MOST = 32, 128
+# Channels of a group take a multiple of this many bytes, so that sixteen are
+# read at once.
+_ALIGNED = 16
+# With fewer channels under a tap, a copy of all operands reads better.
+_FEWEST_CHANNELS = 16
 
 
-class _Pieces(NamedTuple):
-  """How operands are laid out for the kernel.
+class Blocks(NamedTuple):
+  """How work is spread; the integers do not depend on it.
 
   Attributes:
-    lanes: of each piece, a power of two.
-    operand: `[pieces, lanes]` operand of each lane; K where there is none.
-    ends: `[pieces]` 1 where a word ends.
-    odd: `[pieces]` 1 where the word that ends has an odd number of lanes.
+    rows: most positions of a block, a power of two.
+    columns: most outputs of a block.
+    warps: of a block.
+    stages: of the loop's pipeline.
   """
 
-  lanes: int
-  operand: np.ndarray
-  ends: np.ndarray
-  odd: np.ndarray
+  rows: int = 64
+  columns: int = 128
+  warps: int = 4
+  stages: int = 3
+
+
+_DEFAULT = Blocks()
+
+
+def fits(shape: geometry_lib.Geometry, outputs: int) -> bool:
+  """True where tensor cores have enough columns to work on."""
+  return outputs // shape.groups >= pallas_block.LEAST
 
 
 def run(
@@ -48,98 +61,133 @@ def run(
   preload: jax.Array | None,
   accumulator: register.Accumulator,
   shape: geometry_lib.Geometry,
+  with_exact: bool = False,
   *,
-  interpret: bool = False,
-) -> jax.Array:
+  blocks: Blocks = _DEFAULT,
+  interpret: bool | None = None,
+) -> tuple[jax.Array, jax.Array | None]:
   """Runs all registers; has no derivatives.
 
   Args:
     x: `[B, *spatial, C]` of +-1.
-    w: `[*kernel, C // G, N]` of +-1.
-    preload: `[N]` or None.
+    w: `[*kernel, C // G, G * N]` of +-1.
+    preload: `[G * N]` or None.
     accumulator: the register.
     shape: geometry of the convolution.
-    interpret: run in Pallas' interpreter, on any backend.
+    with_exact: also give the exact results.
+    blocks: sizes of the work of a block.
+    interpret: run in Pallas' interpreter; by default where there is no GPU.
 
   Returns:
-    What the registers hold in the end `[B, *output, N]`, int32.
+    Results `[B, *output, G * N]` and the exact ones or None, float32.
   """
-  pieces = _cut(shape.taps, w.shape[-2], accumulator.simd)
-  operands = geometry_lib.operands(x.astype(jnp.int8), shape)
-  weights = geometry_lib.grouped_weights(w.astype(jnp.int8), shape.groups)
-  output = operands.shape[:-2]
-  operands = operands.reshape(-1, *operands.shape[-2:])
+  if interpret is None:
+    interpret = jax.default_backend() != 'gpu'
+  output = x.shape[0], *shape.output_shape(x.shape[1:-1])
+  x, w = x.astype(jnp.int8), w.astype(jnp.int8)
+  words = geometry_lib.words(shape.taps, w.shape[-2], accumulator.simd)
+  m = sum((word.stop - word.start) % 2 for word in words)
+  weights = geometry_lib.grouped_weights(w, shape.groups)
   start = jnp.zeros(w.shape[-1:], jnp.int32)
   if preload is not None:
     start = preload.astype(jnp.int32)
-  start = start.reshape(shape.groups, 1, -1)
-  held = [
-    _product(operands[:, g], weights[g], start[g], pieces, accumulator,
-             interpret)
-    for g in range(shape.groups)
-  ]
-  return jnp.concatenate(held, -1).reshape(*output, -1)
-
-
-def _cut(taps: int, channels: int, simd: int) -> _Pieces:
-  words = geometry_lib.words(taps, channels, simd)
-  longest = max(word.stop - word.start for word in words)
-  lanes = min(max(_LEAST, 1 << (longest - 1).bit_length()), _MOST)
-  rows, ends, odd = [], [], []
-  for word in words:
-    for first in range(word.start, word.stop, lanes):
-      row = np.arange(first, first + lanes)
-      rows.append(np.where(row < word.stop, row, taps * channels))
-      ends.append(first + lanes >= word.stop)
-      odd.append((word.stop - word.start) % 2)
-  return _Pieces(
-    lanes, np.stack(rows), np.array(ends, np.int32), np.array(odd, np.int32)
+  if w.shape[-2] < _FEWEST_CHANNELS and shape.taps > 1:
+    operands = geometry_lib.operands(x, shape)
+    x = operands.reshape(math.prod(output), -1)
+    shape = geometry_lib.Geometry((), (), (), (), shape.groups)
+  if accumulator.overflow_mode != 'saturate':
+    # Wrapping once is wrapping every time: one word of all operands.
+    words = (geometry_lib.Word(0, weights.shape[1]),)
+  channels = weights.shape[1] // shape.taps
+  plan = chunks.plan(words, shape.taps, channels)
+  x, pitches = _laid_out(x, shape, max(chunk.lanes for chunk in plan.chunks))
+  places = (
+    *zip(output, (pitches[0], *map(
+      int.__mul__, shape.strides, pitches[1:-1])), strict=True),
+  ) if shape.kernel else ((math.prod(output), pitches[0]),)
+  missing = max(0, pallas_block.LEAST - weights.shape[-1])
+  weights = jnp.pad(weights, ((0, 0), (0, 1), (0, missing)))
+  start = jnp.pad(start.reshape(shape.groups, -1), ((0, 0), (0, missing)))
+  task = pallas_block.Task(
+    plan, accumulator, m, plan.per_tap * shape.taps,
+    tuple(zip(shape.kernel, map(
+      int.__mul__, shape.dilation, pitches[1:-1]), strict=True)),
+    places, pitches[-1], shape.groups, weights.shape[-1],
+    pallas_block.power_of_two(math.prod(output), blocks.rows),
+    min(weights.shape[-1], blocks.columns), preload is not None,
   )
+  found = _call(x, weights, start, task, with_exact, blocks, interpret)
+  found = [
+    value[: math.prod(output)].reshape(*output, shape.groups, -1)[
+      ..., : w.shape[-1] // shape.groups
+    ].reshape(*output, -1)
+    for value in found
+  ]
+  return found[0], found[1] if with_exact else None
 
 
-def _product(x, w, start, pieces, accumulator, interpret) -> jax.Array:
-  """Takes x `[M, K]`, w `[K, N]`, start `[1, N]`; gives `[M, N]`."""
-  positions, outputs = x.shape[0], w.shape[-1]
-  # A lane without an operand reads the zero behind the last one.
-  index = pieces.operand.ravel()
-  x = jnp.pad(x, ((0, -positions % _ROWS), (0, 1)))[:, index]
-  w = jnp.pad(w, ((0, 1), (0, -outputs % _COLUMNS)))[index]
-  start = jnp.pad(start, ((0, 0), (0, -outputs % _COLUMNS)))
-  blocks = x.shape[0] // _ROWS, w.shape[1] // _COLUMNS
-  count = len(pieces.ends)
-  whole = pl.BlockSpec((count,), lambda i, j: (0,))
-  held = pl.pallas_call(
-    functools.partial(
-      _kernel, lanes=pieces.lanes, count=count, accumulator=accumulator
-    ),
-    out_shape=jax.ShapeDtypeStruct((x.shape[0], w.shape[1]), jnp.int32),
-    grid=blocks,
-    in_specs=[
-      pl.BlockSpec((_ROWS, x.shape[1]), lambda i, j: (i, 0)),
-      pl.BlockSpec((x.shape[1], _COLUMNS), lambda i, j: (0, j)),
-      pl.BlockSpec((1, _COLUMNS), lambda i, j: (0, j)),
-      whole, whole,
-    ],
-    out_specs=pl.BlockSpec((_ROWS, _COLUMNS), lambda i, j: (i, j)),
+def _laid_out(x, shape, beyond) -> tuple[jax.Array, tuple[int, ...]]:
+  """The padded input in a row, and its pitches.
+
+  Args:
+    x: `[B, *spatial, C]` int8.
+    shape: geometry of the convolution.
+    beyond: how many values behind a channel may be read.
+
+  Returns:
+    The input, and the pitch of each of its axes but the last, the group's
+    being last.
+  """
+  x = geometry_lib.pad(x, shape) if shape.kernel else x
+  x = x.reshape(*x.shape[:-1], shape.groups, -1)
+  missing = -x.shape[-1] % _ALIGNED
+  x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
+  pitches = tuple(math.prod(x.shape[i + 1:]) for i in range(x.ndim - 1))
+  return jnp.pad(x.ravel(), (0, beyond)), pitches
+
+
+def _call(x, w, start, task, with_exact, blocks, interpret):
+  """Results `[M, G * N]`, and the exact ones where asked for.
+
+  Args:
+    x: inputs in a row, int8.
+    w: `[G, K + 1, N]` int8, the last row zero.
+    start: `[G, N]` int32.
+    task: what is to be computed.
+    with_exact: also give the exact results.
+    blocks: sizes of the work of a block.
+    interpret: run in Pallas' interpreter.
+
+  Returns:
+    One array or two.
+  """
+  columns = jnp.swapaxes(w, 1, 2)
+  # [G, turns, pieces, N, lanes]: the operands of a product are neighbours.
+  weights = [
+    jnp.moveaxis(columns[:, :, chunk.operand], 1, 3)
+    for chunk in task.plan.chunks
+  ]
+  flags = np.stack([
+    np.stack([chunk.ends, chunk.odd], -1).astype(np.int32)[:, piece]
+    for chunk in task.plan.chunks for piece in range(chunk.ends.shape[1])
+  ], 1)
+  positions = math.prod(size for size, _ in task.places)
+  result = jax.ShapeDtypeStruct(
+    (max(positions, task.rows), task.groups * task.outputs), jnp.float32
+  )
+  grid = (
+    math.ceil(positions / task.rows) * task.groups
+    * math.ceil(task.outputs / task.columns)
+  )
+  params: dict[str, Any] = {} if interpret else {
+    'compiler_params': triton.CompilerParams(
+      num_warps=blocks.warps, num_stages=blocks.stages
+    )
+  }
+  return pl.pallas_call(
+    functools.partial(pallas_block.run, task=task, with_exact=with_exact),
+    out_shape=[result] * (1 + with_exact),
+    grid=(grid,),
     interpret=interpret,
-  )(x, w, start, jnp.asarray(pieces.ends), jnp.asarray(pieces.odd))
-  return held[:positions, :outputs]
-
-
-def _kernel(x, w, start, ends, odd, out, *, lanes, count, accumulator):
-  """One block of outputs, piece by piece."""
-  def body(i, state):
-    held, total = state
-    lane = pl.ds(i * lanes, lanes)
-    total += jnp.dot(x[:, lane], w[lane, :], preferred_element_type=jnp.int32)
-    added = total
-    if accumulator.unit == 'popcount':
-      # popcount - floor(n / 2), from total = 2 * popcount - n.
-      added = lax.shift_right_arithmetic(total + odd[i], 1)
-    is_end = ends[i] == 1
-    moved = accumulator.register(held + added)
-    return jnp.where(is_end, moved, held), jnp.where(is_end, 0, total)
-
-  held = jnp.broadcast_to(start[...], out.shape)
-  state = held, jnp.zeros(out.shape, jnp.int32)
-  out[...] = lax.fori_loop(0, count, body, state)[0]
+    **params,
+  )(x, start.ravel(), jnp.asarray(flags), *weights)

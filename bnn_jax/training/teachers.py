@@ -1,0 +1,60 @@
+"""A trained network that another one learns from."""
+
+from collections.abc import Mapping
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from bnn_jax import errors
+from bnn_jax.training import evaluate
+from bnn_jax.training import setup
+from bnn_jax.training import steps
+from bnn_jax.training import workdir
+
+
+def load(
+  config: ml_collections.ConfigDict, inputs: Mapping[str, Any]
+) -> steps.Teacher | None:
+  """The newest checkpoint of the configured teacher's workdir.
+
+  Args:
+    config: the student's configuration.
+    inputs: of the student's state; the teacher has to read the same numbers.
+
+  Returns:
+    From quantized features to logits; None where no teacher is configured.
+
+  Raises:
+    UserError: there is no such checkpoint, or it reads other features or knows
+      other classes.
+  """
+  if not config.distillation.teacher:
+    return None
+  folder = pathlib.Path(config.distillation.teacher).expanduser()
+  own = ml_collections.ConfigDict(workdir.read_config(folder))
+  for name, there, here in (
+    ('data.classes', own.data.classes, config.data.classes),
+    ('front_end', own.front_end, config.front_end),
+    ('model.input_bits', own.model.input_bits, config.model.input_bits),
+  ):
+    if there != here:
+      raise errors.UserError(
+        f'the teacher in {folder} has another {name}; train one with the '
+        "student's."
+      )
+  state = evaluate.restore(own, folder).state
+  for name in ('lo', 'exponent'):
+    if not np.array_equal(state.inputs[name], inputs[name]):
+      raise errors.UserError(
+        f'the teacher in {folder} was trained on another data set: its input '
+        "is quantized otherwise; train one on the student's."
+      )
+  network, variables = setup.model(own), jax.device_get(state.variables())
+
+  def answer(q):
+    return network.apply(variables, q, train=False)
+
+  return answer

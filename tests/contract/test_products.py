@@ -1,0 +1,68 @@
+"""Exact sums, and the precision of the products of their gradients."""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bnn_jax.nn import geometry
+from bnn_jax.nn import products
+from tests.contract import cases
+
+SHAPES = {
+  'conv': cases.Shape((2, 9, 12), (3, 12, 8), {}),
+  'groups': cases.Shape((2, 9, 12), (3, 6, 8), {'groups': 2}),
+  'dense': cases.Shape((7, 30), (30, 5), {}),
+}
+
+
+def loss(shape, x, w):
+  resolved = geometry.geometry(x.shape, w.shape, **shape.geometry)
+  return jnp.sum(products.exact(x, w, resolved) ** 2)
+
+
+def signs(shape):
+  return (
+    jnp.asarray(cases.fill('random', shape.x, 1), jnp.float32),
+    jnp.asarray(cases.fill('random', shape.w, 2), jnp.float32),
+  )
+
+
+@pytest.mark.parametrize('shape', SHAPES.values(), ids=SHAPES.keys())
+def test_only_gradients_lose_precision(monkeypatch, shape):
+  run = jax.value_and_grad(lambda *o: loss(shape, *o), (0, 1))
+  expected = run(*signs(shape))
+  monkeypatch.setitem(products.GRADIENT_PRECISION, 'cpu', lax.Precision.HIGH)
+  got = run(*signs(shape))
+  assert np.any(expected[1][0])
+  # Every operand here is an integer that any precision of a CPU holds.
+  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+    assert cases.integers(a) == cases.integers(b)
+  forward = str(jax.make_jaxpr(lambda *o: loss(shape, *o))(*signs(shape)))
+  assert 'HIGHEST' in forward
+  assert 'HIGH)' not in forward.replace('HIGHEST)', '')
+  whole = str(jax.make_jaxpr(run)(*signs(shape)))
+  assert 'HIGHEST' in whole
+  assert 'HIGH)' in whole.replace('HIGHEST)', '')
+
+
+def test_an_operand_without_gradient_costs_no_product(monkeypatch):
+  monkeypatch.setitem(products.GRADIENT_PRECISION, 'cpu', lax.Precision.HIGH)
+  shape = SHAPES['conv']
+  x, w = signs(shape)
+  jaxpr = str(jax.make_jaxpr(jax.grad(lambda w: loss(shape, x, w)))(w))
+  assert jaxpr.count('conv_general_dilated[') == 2
+
+
+def test_second_derivatives_follow(monkeypatch):
+  shape = SHAPES['conv']
+  x, w = signs(shape)
+
+  def slope(x):
+    return jnp.sum(jax.grad(lambda x: loss(shape, x, w))(x) ** 2)
+
+  expected = jax.grad(slope)(x)
+  monkeypatch.setitem(products.GRADIENT_PRECISION, 'cpu', lax.Precision.HIGH)
+  assert np.any(expected)
+  assert cases.integers(jax.grad(slope)(x)) == cases.integers(expected)
