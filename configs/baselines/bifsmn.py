@@ -14,6 +14,7 @@ network's weights; 300 epochs of 96 clips; weight decay 1e-4, distillation;
 changes of amplitude, speed and pitch, shift of 200 ms, noise up to 0.3 in 0.3
 of the clips. Here: AdamW at the rates of `configs.kws` from random weights, no
 distillation, shift and noise alone.
+Time: 0.15 s a step of 100 clips in float on one CPU core.
 
 Its 32 frames of 128 ms lie 32 ms apart around their centres; here as many lie
 within the clip, 450 samples apart.

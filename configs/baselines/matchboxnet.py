@@ -11,6 +11,7 @@ Recipe: NovoGrad (0.95, 0.5) at 0.05, warm-up 5 %, hold 45 %, polynomial decay;
 200 epochs of 128 clips; weight decay 1e-3; shift of 5 ms, white noise, two
 masks of 25 frames and two of 15 bins, five rectangles cut out. Here: AdamW at
 the rates of `configs.kws`, no rectangles.
+Time: 0.3 s a step of 100 clips in float on one CPU core for size 3x1x64.
 """
 
 import ml_collections

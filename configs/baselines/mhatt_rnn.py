@@ -12,6 +12,7 @@ Recipe: Adam from 1e-3, falling exponentially to 2e-5 (paper) or by steps to
 resampling by 0.15, noise in 0.8 of the clips up to 0.1, two masks of 10 or 25
 frames and two of 5 or 7 bins. Here the rate falls by a cosine, and nothing is
 resampled.
+Time: 0.6 to 0.9 s a step of 100 clips on one CPU core for size paper.
 """
 
 import ml_collections

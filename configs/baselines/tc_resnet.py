@@ -11,6 +11,7 @@ pure zeros in the test.
 Recipe: SGD with momentum 0.9 at 0.1, divided by 10 at 10,000 and 20,000 of
 30,000 steps of 100 clips; weight decay 1e-3, dropout 0.5; shift of 10 %, noise
 in 0.8 of the clips up to 0.1. Here: AdamW at the rates of `configs.kws`.
+Time: under 0.4 s a step of 100 clips on one CPU core for size 8.
 """
 
 import ml_collections
