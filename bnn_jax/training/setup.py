@@ -20,6 +20,7 @@ from bnn_jax import features
 from bnn_jax.data import augmentation
 from bnn_jax.data import source
 from bnn_jax.data import sources
+from bnn_jax.models import methods
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
@@ -28,7 +29,7 @@ from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
 
-MODELS = {'speech_resnet': speech_resnet.build}
+MODELS = ('speech_resnet', *methods.BUILDERS)
 VARIANTS = ('float', 'binary', 'overflow')
 NORM_VARIANTS = ('fused', 'two_ap2')
 PADDINGS = ('same', 'valid')
@@ -152,7 +153,7 @@ def augmentations(
 def accumulators(
   config: ml_collections.ConfigDict,
 ) -> accumulator.LayerAccumulators:
-  """The registers of all layers; of variant 'binary' they are exact."""
+  """The registers of all layers; they overflow in variant 'overflow' alone."""
   fields = config.accumulator.to_dict()
   layer_bits = fields.pop('layer_bits')
   default = accumulator.Accumulator(**fields)
@@ -183,33 +184,40 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   """The network.
 
   Raises:
-    UserError: a network, variant or width that does not exist.
+    UserError: a network, size, variant or width that does not exist.
   """
-  _check_name('model.name', config.model.name, tuple(MODELS))
-  _check_name('model.variant', config.model.variant, VARIANTS)
+  _check_name('model.name', config.model.name, MODELS)
   _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
-  _check_name('model.padding', config.model.padding, PADDINGS)
   if config.model.thermometer_levels < 1:
     raise errors.UserError(
       f'model.thermometer_levels={config.model.thermometer_levels} is not '
       'positive; set it to at least 1.'
     )
-  return MODELS[config.model.name](
-    config.model.size,
-    config.model.variant,
-    config.data.classes,
-    accumulator=accumulators(config),
-    stream=integer.StreamFormat(
+  kind = config.model.size, config.model.variant, config.data.classes
+  if config.model.name in methods.BUILDERS:
+    build = methods.BUILDERS[config.model.name]
+    return build(*kind, **_layer_settings(config))
+  _check_name('model.variant', config.model.variant, VARIANTS)
+  _check_name('model.padding', config.model.padding, PADDINGS)
+  return speech_resnet.build(
+    *kind, padding=config.model.padding, **_layer_settings(config)
+  )
+
+
+def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What the layers of every binarized network are made with."""
+  return {
+    'accumulator': accumulators(config),
+    'stream': integer.StreamFormat(
       config.model.stream_bits, config.model.stream_fraction_bits
     ),
-    levels=config.model.thermometer_levels,
-    norm_variant=config.model.norm_variant,
-    weight_gradient=config.model.weight_gradient,
-    activation_gradient=config.model.activation_gradient,
-    padding=config.model.padding,
-    learn_preload=config.model.learn_preload,
-    gate_share=config.training.gate_share,
-  )
+    'levels': config.model.thermometer_levels,
+    'norm_variant': config.model.norm_variant,
+    'weight_gradient': config.model.weight_gradient,
+    'activation_gradient': config.model.activation_gradient,
+    'learn_preload': config.model.learn_preload,
+    'gate_share': config.training.gate_share,
+  }
 
 
 def learning_rates(
@@ -326,8 +334,9 @@ def without_overflow(
 ) -> ml_collections.ConfigDict:
   """The same configuration on registers that never overflow."""
   exact = config.copy_and_resolve_references()
-  if exact.model.variant == 'overflow':
-    exact.model.variant = 'binary'
+  # Not the variant 'binary', of which a published method has other layers.
+  exact.accumulator.overflow_mode = 'exact'
+  exact.accumulator.gradient = 'straight_through'
   return exact
 
 

@@ -31,10 +31,15 @@ def test_binary_variant_never_overflows():
 
 
 def test_without_overflow():
-  overflow = config('smoke,accumulator_bits=4')
+  overflow = config(
+    'smoke,accumulator_bits=4,overflow_mode=saturate',
+    **{'accumulator.gradient': 'clip'},
+  )
   exact = setup.without_overflow(overflow)
-  assert exact.model.variant == 'binary'
-  assert overflow.model.variant == 'overflow'
+  register = setup.accumulators(exact).default
+  assert (register.bits, register.overflow_mode) == (4, 'exact')
+  assert exact.model.variant == 'overflow'
+  assert setup.accumulators(overflow).default.overflow_mode == 'saturate'
   assert setup.without_overflow(config('smoke,variant=float')).model.variant \
     == 'float'
 
