@@ -111,7 +111,10 @@ def make_update_step(
       progress=progress,
       frozen=progress >= 1 - frozen_share,
       mutable=['batch_stats', 'sums'],
-      rngs={layers.GATES: jax.random.fold_in(state.key(), 1)},
+      rngs={
+        layers.GATES: jax.random.fold_in(state.key(), 1),
+        'dropout': jax.random.fold_in(state.key(), 2),
+      },
     )
     sums = changed.get('sums', {})
     entropy = losses.cross_entropy(logits, labels, label_smoothing).mean()

@@ -8,7 +8,7 @@ To reach: 97.7 %, 98.2 % and 98.7 % on Speech Commands V2, 12 classes (the
 authors' code).
 Recipe: AdamW at 1e-3 with weight decay 0.1, warm-up of 10 epochs and a cosine;
 23,438 steps of 512 clips; label smoothing 0.1; shift, resampling by 0.15,
-noise, two masks of 25 frames and two of 7 bins. Here nothing is resampled.
+noise, two masks of 25 frames and two of 7 bins.
 Time: on one CPU core, size 1 takes 1 s a step of 100 clips in float and 2 s in
 binary; a GPU is the place for it.
 """
