@@ -153,7 +153,7 @@ class BinaryConv(nn.Module):
     )
     odd_words = accumulator_lib.odd_words(shape, accumulator.simd)
     _observe(self, accumulation, accumulator, odd_words, following)
-    return self._gated(accumulation, progress)
+    return self._gated(accumulation, train, progress)
 
   def _preload(self, accumulator, train) -> jax.Array | None:
     """What the registers start at, `[N]`."""
@@ -168,9 +168,9 @@ class BinaryConv(nn.Module):
     rounded = jnp.clip(jnp.floor(real + 0.5), *limits)
     return straight_through.straight_through(rounded, real)
 
-  def _gated(self, accumulation, progress) -> jax.Array:
+  def _gated(self, accumulation, train, progress) -> jax.Array:
     """The narrow result, or for some channels of a training the exact one."""
-    if not (self.gate_share and self.has_rng(GATES)):
+    if not (train and self.gate_share and self.has_rng(GATES)):
       return accumulation.result
     share = jnp.minimum(progress / self.gate_share, 1.0)
     narrow = jax.random.bernoulli(
