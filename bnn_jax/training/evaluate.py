@@ -34,8 +34,8 @@ BATCH = 100
 # Keys that may differ between a training and an evaluation of its checkpoint.
 EVALUATION_KEYS = (
   'accumulator.', 'augmentation.', 'data.data_dir', 'data.max_bad_share',
-  'data.source', 'data.synthetic_', 'data.test_dir', 'model.variant', 'name',
-  'optimizer.', 'penalty.', 'seed', 'training.',
+  'data.source', 'data.synthetic_', 'data.test_dir', 'distillation.',
+  'model.variant', 'name', 'optimizer.', 'penalty.', 'seed', 'training.',
 )
 # Keys that are told by the name of the results, each by its value.
 _NAMED_KEYS = tuple(

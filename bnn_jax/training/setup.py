@@ -54,16 +54,22 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       )
   for name, value in (
     ('training.frozen_share', config.training.frozen_share),
+    ('training.gate_share', config.training.gate_share),
     ('optimizer.label_smoothing', config.optimizer.label_smoothing),
+    ('distillation.weight', config.distillation.weight),
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
-  for name in ('learning_rate', 'latent_learning_rate', 'gradient_norm'):
-    value = config.optimizer[name]
+  for name, value in (
+    ('optimizer.learning_rate', config.optimizer.learning_rate),
+    ('optimizer.latent_learning_rate', config.optimizer.latent_learning_rate),
+    ('optimizer.gradient_norm', config.optimizer.gradient_norm),
+    ('distillation.temperature', config.distillation.temperature),
+  ):
     if not 0 < value < math.inf:
       raise errors.UserError(
-        f'optimizer.{name}={value} is not positive and finite; choose a number '
-        'such as 0.005 for a rate, or 5.0 for the norm.'
+        f'{name}={value} is not positive and finite; choose a number such as '
+        '0.005 for a rate, 5.0 for the norm, or 2.0 for the temperature.'
       )
   for name, value in (
     ('optimizer.weight_decay', config.optimizer.weight_decay),

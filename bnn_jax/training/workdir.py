@@ -70,8 +70,9 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   config = read_json(folder / CONFIG)
   model = config.get('model')
   if isinstance(model, dict):
-    # Workdirs that do not have the key were trained so.
+    # Workdirs that do not have a key were trained so.
     model.setdefault('padding', 'same')
+    model.setdefault('learn_preload', False)
   return config
 
 
