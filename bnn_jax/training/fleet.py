@@ -60,7 +60,7 @@ def train(
 
   Yields:
     After each epoch, the state of all members, with a leading axis M, and the
-    mean metrics of each.
+    mean metrics of each. The state is gone once the next one is asked for.
 
   Raises:
     UserError: a bad configuration, members that cannot share a program, or a
