@@ -20,7 +20,7 @@ SIZE = (speech_resnet.Stem(4, groups=2), (speech_resnet.Stage(4, 1),))
 CLIPS, EPOCH_STEPS = 12, 2
 SHARED = {
   'front_end.mel_bins': 8, 'front_end.hop_ms': 80.0, 'model.size': 'tiny',
-  'model.thermometer_levels': 3, 'model.learn_preload': True,
+  'model.thermometer_levels': 3,
   'accumulator.bits': 3, 'accumulator.simd': 4,
   'augmentation.time_masks_number': 1, 'augmentation.time_mask_max_size': 3,
   'optimizer.balance_weights': True, 'training.batch_size': 5,
