@@ -190,7 +190,7 @@ def _optimizer() -> ml_collections.ConfigDict:
   optimizer.latent_learning_rate = 0.008
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
-  # Keep the mean of each channel's latent weights at 0.
+  # Take the mean of each channel's latent weights away after each step.
   optimizer.balance_weights = False
   # Of the steps; a cosine to 0 follows.
   optimizer.warmup_share = 0.05

@@ -184,10 +184,10 @@ def deployed_bits(
   channels = x_shape[-1]
   match layer:
     case layers.BinaryConv():
-      taps = math.prod(layer.kernel_size)
-      weights = taps * (channels // layer.groups) * layer.features
+      operands = math.prod(layer.kernel_size) * (channels // layer.groups)
       register = layer.accumulator.at('/'.join(layer.path))
-      return weights + layer.learn_preload * layer.features * register.bits
+      preload = register.bits if layer.learn_preload else 0
+      return (operands + preload) * layer.features
     case layers.ShiftBatchNorm():
       shift = (integer.SHIFT_MAX - integer.SHIFT_MIN).bit_length()
       bias = (constants.BIAS_MAX - constants.BIAS_MIN).bit_length()

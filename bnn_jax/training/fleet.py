@@ -21,8 +21,8 @@ import ml_collections
 import numpy as np
 
 from bnn_jax import errors
-from bnn_jax.data import augmentation as augmentation_lib
 from bnn_jax.data import on_device
+from bnn_jax.data import pipeline
 from bnn_jax.data import source as source_lib
 from bnn_jax.training import inputs
 from bnn_jax.training import setup
@@ -56,20 +56,25 @@ def train(
   Args:
     configs: M of them, equal but for `TRACED`, `DRAWN` and their names.
     source: the training split.
-    clips: the same, on the device.
+    clips: the same, in memory.
     teacher: of all members.
 
   Yields:
     After each epoch, the state of all members, with a leading axis M, and the
-    mean metrics of each.
+    mean metrics of each. The state is gone once the next one is asked for.
 
   Raises:
     UserError: a bad configuration, members that cannot share a program, or a
       loss that is not finite.
   """
+  if not configs:
+    raise errors.UserError('There is nothing to train: name a configuration.')
   _check_shared(configs)
   for config in configs:
     setup.check_training(config)
+    pipeline.check_training(
+      len(source), config.training.batch_size, config.seed
+    )
   common = configs[0]
   batch_size = common.training.batch_size
   epoch_steps = len(source) // batch_size
@@ -84,9 +89,11 @@ def train(
     key: np.array([_at(config, key) for config in configs], np.float32)
     for key in TRACED
   }
+  clips = jax.device_put(clips)
   orders = _orders([configs[i] for i in first], source, epoch_steps)
   for epoch in range(common.training.epochs):
     states, observed = epoch_of(states, traced, clips, next(orders))
+    observed = jax.device_get(observed)
     values = [member(observed, i).compute() for i in range(len(configs))]
     _check_finite(values, configs, epoch)
     yield states, values
@@ -137,9 +144,7 @@ def _orders(configs, source, epoch_steps) -> Iterator[on_device.Order]:
   streams = zip(*(
     on_device.orders(
       source, batch_size=config.training.batch_size, seed=config.seed,
-      augmentation=augmentation_lib.Augmentation(
-        **config.augmentation.to_dict()
-      ),
+      augmentation=setup.augmentations(config),
     )
     for config in configs
   ), strict=True)
@@ -195,10 +200,19 @@ def _check_shared(configs: Sequence[ml_collections.ConfigDict]) -> None:
   for config in shared[1:]:
     for branch, values in config.items():
       if values != shared[0][branch]:
+        names = _differing(branch, values, shared[0][branch])
         raise errors.UserError(
-          f'members that are trained together differ in {branch}; they may '
+          f'members that are trained together differ in {names}; they may '
           f'differ in {", ".join((*DRAWN, *TRACED))} only.'
         )
+
+
+def _differing(branch: str, one: Any, other: Any) -> str:
+  """The keys below a branch whose values differ."""
+  if not isinstance(one, dict):
+    return branch
+  keys = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+  return ', '.join(f'{branch}.{key}' for key in keys)
 
 
 def _check_finite(values, configs, epoch) -> None:

@@ -66,17 +66,16 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       f'penalty.bound={config.penalty.bound} is no share of the sums; choose a '
       'number between 0 and 1, such as 0.001.'
     )
-  if not 0 < config.distillation.temperature < math.inf:
-    raise errors.UserError(
-      f'distillation.temperature={config.distillation.temperature} is not '
-      'positive and finite; choose a number such as 2.0.'
-    )
-  for name in ('learning_rate', 'latent_learning_rate', 'gradient_norm'):
-    value = config.optimizer[name]
+  for name, value in (
+    ('optimizer.learning_rate', config.optimizer.learning_rate),
+    ('optimizer.latent_learning_rate', config.optimizer.latent_learning_rate),
+    ('optimizer.gradient_norm', config.optimizer.gradient_norm),
+    ('distillation.temperature', config.distillation.temperature),
+  ):
     if not 0 < value < math.inf:
       raise errors.UserError(
-        f'optimizer.{name}={value} is not positive and finite; choose a number '
-        'such as 0.005 for a rate, or 5.0 for the norm.'
+        f'{name}={value} is not positive and finite; choose a number such as '
+        '0.005 for a rate, 5.0 for the norm, or 2.0 for the temperature.'
       )
   for name, value in (
     ('optimizer.weight_decay', config.optimizer.weight_decay),

@@ -111,9 +111,10 @@ def make_update_step(
       progress=progress,
       frozen=progress >= 1 - frozen_share,
       mutable=['batch_stats', 'sums'],
+      # 0 and 1 are the masks' of `augmentation.spec_augment`.
       rngs={
-        layers.GATES: jax.random.fold_in(state.key(), 1),
-        'dropout': jax.random.fold_in(state.key(), 2),
+        layers.GATES: jax.random.fold_in(state.key(), 2),
+        'dropout': jax.random.fold_in(state.key(), 3),
       },
     )
     sums = changed.get('sums', {})

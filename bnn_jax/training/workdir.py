@@ -70,8 +70,8 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   config = read_json(folder / CONFIG)
   # Workdirs that do not have a key were trained so.
   for group, key, value in (
-    ('model', 'padding', 'same'), ('data', 'manual_dir', ''),
-    ('data', 'protocol', 'official'),
+    ('model', 'padding', 'same'), ('model', 'learn_preload', False),
+    ('data', 'manual_dir', ''), ('data', 'protocol', 'official'),
   ):
     if isinstance(config.get(group), dict):
       config[group].setdefault(key, value)

@@ -104,3 +104,14 @@ def test_select_unknown_takes_the_lowest_hashes_whatever_the_order():
   assert labels.select_unknown(names[::-1], 4) == sorted(lowest)
   assert labels.select_unknown(names, 20) == names
   assert labels.select_unknown(names, 0) == []
+
+
+def test_dev_is_a_tenth_by_the_speaker_alone():
+  names = [f'{speaker:08x}' for speaker in range(5000)]
+  for name in names[:200]:
+    digest = hashlib.sha1(f'{name}dev'.encode()).hexdigest()
+    expected = int(digest, 16) % 10 == 0
+    assert labels.is_dev(f'yes/{name}_nohash_0.wav') == expected
+    assert labels.is_dev(f'{name}_nohash_7.wav') == expected
+  share = sum(map(labels.is_dev, names)) / len(names)
+  assert 0.085 < share < 0.115

@@ -74,6 +74,9 @@ def test_no_penalty_has_no_weight(options, kind):
   ('training.log_steps', 0), ('training.validation_epochs', 0),
   ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
   ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
+  ('training.gate_share', -0.1), ('training.gate_share', 1.5),
+  ('distillation.weight', 1.5), ('distillation.weight', math.nan),
+  ('distillation.temperature', 0.0), ('distillation.temperature', math.inf),
   ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', math.nan),
   ('optimizer.learning_rate', math.inf),
   ('optimizer.latent_learning_rate', math.inf),
@@ -87,6 +90,15 @@ def test_training_is_checked(key, value):
   setup.check_training(config())
   with pytest.raises(errors.UserError, match=key):
     setup.check_training(config(**{key: value}))
+
+
+def test_preloads_and_gates_reach_the_layers():
+  changes = {'model.learn_preload': True, 'training.gate_share': 0.25}
+  network = setup.model(config(**changes))
+  layer = network.conv(4, (3,))
+  assert (layer.learn_preload, layer.gate_share) == (True, 0.25)
+  plain = setup.model(config()).conv(4, (3,))
+  assert (plain.learn_preload, plain.gate_share) == (False, 0.0)
 
 
 @pytest.mark.parametrize('key, value', [

@@ -36,10 +36,12 @@ def test_another_configuration(tmp_path):
   )
 
 
-def test_a_workdir_without_the_padding_has_that_of_all_before(tmp_path):
+def test_a_workdir_without_a_later_key_has_what_all_had_before(tmp_path):
   workdir.write_json(tmp_path / 'config.json', {'model': {'size': 'S'}})
   config = workdir.read_config(tmp_path)
-  assert config == {'model': {'size': 'S', 'padding': 'same'}}
+  assert config == {
+    'model': {'size': 'S', 'padding': 'same', 'learn_preload': False}
+  }
   assert workdir.differences(tmp_path, config) == {}
 
 
