@@ -105,6 +105,8 @@ def test_overflow_penalty_is_a_sum_over_layers():
           'block': {'conv': {'relative': (jnp.array([[1.0]]),)}}}
   assert float(losses.overflow_penalty(sums, 'hinge', 0.5)) == 2.0
   assert float(losses.overflow_penalty({}, 'hinge', 0.5)) == 0.0
+  shares = dict.fromkeys(losses.by_layer(sums), 0.25)
+  assert float(losses.overflow_penalty(sums, 'hinge', 0.5, shares)) == 0.5
   with pytest.raises(errors.UserError, match="penalty 'foo'.*periodic"):
     losses.overflow_penalty(sums, 'foo', 0.5)
 

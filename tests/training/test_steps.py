@@ -23,7 +23,8 @@ def update_step(model, optimizer, **changes):
     'steps': 10, 'frozen_share': 0.2,
     'learning_rate': lambda step: 0.5 * step,
     'penalty_weight': lambda step: 2.0, 'penalty_kind': 'hinge',
-    'penalty_margin': 0.5, 'label_smoothing': 0.1, 'balanced': False,
+    'penalty_margin': 0.5, 'overflow_bound': 0.01,
+        'control_gain': 0.0, 'label_smoothing': 0.1, 'balanced': False,
     'teacher': None, 'distillation_weight': 0.5, 'temperature': 2.0,
   }
   return jax.jit(
