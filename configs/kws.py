@@ -182,6 +182,11 @@ def _penalty(options) -> ml_collections.ConfigDict:
   penalty.rise_share = 0.2
   penalty.fall_share = 0.2
   penalty.final = 1.0
+  # Each layer's share of lambda rises while more of its sums than `bound`
+  # overflow, and falls while fewer do, by up to `gain` (of its logarithm) a
+  # step; gain 0 leaves all layers the same lambda.
+  penalty.bound = 0.001
+  penalty.gain = 0.0
   return penalty
 
 
@@ -193,7 +198,7 @@ def _optimizer() -> ml_collections.ConfigDict:
   optimizer.latent_learning_rate = 0.008
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
-  # Keep the mean of each channel's latent weights at 0.
+  # Take the mean of each channel's latent weights away after each step.
   optimizer.balance_weights = False
   # Of the steps; a cosine to 0 follows.
   optimizer.warmup_share = 0.05

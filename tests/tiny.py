@@ -25,7 +25,7 @@ REGISTER = accumulator_lib.Accumulator(4, 'wrap', 8)
 
 def network(
   accumulator=REGISTER, variant='overflow', norm_variant='fused',
-  padding='same',
+  padding='same', **fields,
 ) -> speech_resnet.SpeechResNet:
   """The network; its size is in the table for a moment only."""
   speech_resnet.SIZES['tiny'] = SIZE
@@ -34,7 +34,7 @@ def network(
       'tiny', variant, CLASSES, accumulator=accumulator,
       stream=integer.StreamFormat(8, 4), levels=3, norm_variant=norm_variant,
       weight_gradient='hard_tanh', activation_gradient='approx_sign',
-      padding=padding,
+      padding=padding, **fields,
     )
   finally:
     del speech_resnet.SIZES['tiny']

@@ -125,11 +125,13 @@ def _lists(root: pathlib.Path) -> dict[str, frozenset[str]]:
     path.name.removesuffix(_LIST_SUFFIX): _listed(path)
     for path in sorted(root.glob('[!.]*' + _LIST_SUFFIX))
   }
-  if 'training' in lists:
-    raise errors.UserError(
-      f'{root}/training_list.txt has no meaning, as training is every clip'
-      ' that no other list names; remove or rename the file.'
-    )
+  for split in ('training', *_TRAINING_PARTS):
+    if split in lists:
+      raise errors.UserError(
+        f'{root}/{split}_list.txt has no meaning, as training is every clip'
+        ' that no other list names, and fit and dev are parts of it; remove or'
+        ' rename the file.'
+      )
   if ('validation' in lists) != ('testing' in lists):
     raise errors.UserError(
       f'{root} has only one of validation_list.txt and testing_list.txt;'

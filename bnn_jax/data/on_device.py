@@ -102,11 +102,13 @@ def _change(background, clip, offset, shift, volume, speed, gain):
   """One clip, as `augmentation.augment` changes it."""
   middle = (clip.size - 1) / 2
   time = jnp.arange(clip.size) - shift
+  # The way from the sample at this time, as it needs fewer bits than a place.
+  way = (time - middle) * (speed - 1)
+  whole = jnp.floor(way)
+  part = way - whole
+  before = time + whole.astype(jnp.int32)
   inside = (time >= 0) & (time < clip.size)
-  at = jnp.where(speed == 1, time, middle + (time - middle) * speed)
-  before = jnp.floor(at).astype(jnp.int32)
-  part = at - before
-  inside &= (at >= 0) & (at <= clip.size - 1)
+  inside &= (before >= 0) & (before + (part > 0) < clip.size)
   low, high = (
     clip[jnp.clip(before + step, 0, clip.size - 1)].astype(jnp.float32)
     for step in (0, 1)

@@ -52,12 +52,7 @@ def train_iterator(
   Raises:
     UserError: an argument is out of range.
   """
-  _check_batch_size(batch_size)
-  if batch_size > len(source):
-    raise errors.UserError(
-      f'batch_size={batch_size} exceeds the {len(source)} training clips: '
-      'lower it.'
-    )
+  check_training(len(source), batch_size, seed)
   if process_count < 1 or batch_size % process_count:
     raise errors.UserError(
       f'batch_size={batch_size} cannot be shared by {process_count} processes: '
@@ -68,8 +63,6 @@ def train_iterator(
       f'process_index={process_index} is not below process_count='
       f'{process_count}: number the processes from 0.'
     )
-  if not 0 <= seed < 2**32:
-    raise errors.UserError(f'seed={seed} is not in [0, 2^32): choose one.')
   if threads < 0:
     raise errors.UserError(f'threads={threads} is negative: set 0 or more.')
   local = batch_size // process_count
@@ -95,8 +88,11 @@ def draws(
 ) -> Iterator[tuple[np.ndarray, augmentation_lib.Draws]]:
   """What `train_iterator` of the same arguments decides, batch by batch.
 
-  Yields:
-    Indices of the clips `[B]`, and what is done to them.
+  Returns:
+    Indices of the clips `[B]`, and what is done to them, without end.
+
+  Raises:
+    UserError: an argument is out of range.
   """
   def draw(indices, rng):
     return indices, augmentation_lib.draw(
@@ -104,9 +100,20 @@ def draws(
       recordings=len(source.background),
     )
 
+  check_training(len(source), batch_size, seed)
   order = _order(len(source), batch_size, seed).random_map(draw)
-  for i in range(len(order)):
-    yield order[i]
+  return (order[i] for i in range(len(order)))
+
+
+def check_training(clips: int, batch_size: int, seed: int) -> None:
+  """Refuses, by a UserError, batches that so many clips cannot give."""
+  _check_batch_size(batch_size)
+  if batch_size > clips:
+    raise errors.UserError(
+      f'batch_size={batch_size} exceeds the {clips} training clips: lower it.'
+    )
+  if not 0 <= seed < 2**32:
+    raise errors.UserError(f'seed={seed} is not in [0, 2^32): choose one.')
 
 
 def _order(clips: int, batch_size: int, seed: int) -> grain.MapDataset:

@@ -41,7 +41,8 @@ def open_split(
     name: 'synthetic' (a spoken corpus made on first use), 'folder' (an
       unpacked Speech Commands archive) or 'tfds' (the data set of
       tensorflow-datasets, prepared on first use).
-    split: 'training', 'validation', 'testing', or a further one of the data
+    split: 'training' ('fit' and 'dev' are parts of it, see `layout`),
+      'validation', 'testing', or a further one of the data
       set; the synthetic corpus has 'unseen'.
     classes: 12 or 35.
     data_dir: the archive's folder; for 'synthetic' the folder in which the

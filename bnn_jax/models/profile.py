@@ -19,6 +19,8 @@ from bnn_jax.nn import constants
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
+from bnn_jax.nn import quantized_layers
+from bnn_jax.nn import twin_layers
 
 REAL_BITS = 32
 
@@ -182,8 +184,10 @@ def deployed_bits(
   channels = x_shape[-1]
   match layer:
     case layers.BinaryConv():
-      taps = math.prod(layer.kernel_size)
-      return taps * (channels // layer.groups) * layer.features
+      operands = math.prod(layer.kernel_size) * (channels // layer.groups)
+      register = layer.accumulator.at('/'.join(layer.path))
+      preload = register.bits if layer.learn_preload else 0
+      return (operands + preload) * layer.features
     case layers.ShiftBatchNorm():
       shift = (integer.SHIFT_MAX - integer.SHIFT_MIN).bit_length()
       bias = (constants.BIAS_MAX - constants.BIAS_MIN).bit_length()
@@ -198,6 +202,12 @@ def deployed_bits(
       return channels * layer.levels * input_bits
     case layers.BinaryClassifier():
       return layer.classes * (channels + constants.CLASSIFIER_BIAS_BITS)
+    case twin_layers.SignClassifier():
+      # A real bias for each class, and one factor.
+      return layer.classes * channels + 32 * (layer.classes + 1)
+    case quantized_layers.QuantizedConv():
+      taps = math.prod(layer.kernel_size)
+      return 8 * taps * (channels // layer.groups) * layer.features
   return None
 
 

@@ -4,12 +4,16 @@ A network takes its layer constructors as fields; with these it is the float
 twin of its binarized self.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from bnn_jax.nn import geometry as geometry_lib
+from bnn_jax.nn import marks
 
 
 class Scale(nn.Module):
@@ -29,7 +33,11 @@ class Scale(nn.Module):
 
 
 class FloatConv(nn.Module):
-  """Convolution without bias; fields as of `layers.BinaryConv`."""
+  """Convolution, or dense layer; other fields as of `layers.BinaryConv`.
+
+  Attributes:
+    bias: adds a learned one.
+  """
 
   features: int
   kernel_size: Sequence[int]
@@ -37,23 +45,53 @@ class FloatConv(nn.Module):
   padding: Any = 'SAME'
   dilation: int | Sequence[int] = 1
   groups: int = 1
+  bias: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, **unused: Any) -> jax.Array:
     """Convolves `x` `[B, *spatial, C]` to `[B, *output, features]`."""
     del unused
+    if not self.kernel_size:
+      return nn.Dense(self.features, use_bias=self.bias)(x)
+    if 1 < self.groups == x.shape[-1]:
+      return self._depthwise(x)
     return nn.Conv(
       self.features, self.kernel_size, self.strides, self.padding,
       kernel_dilation=self.dilation, feature_group_count=self.groups,
-      use_bias=False,
+      use_bias=self.bias,
     )(x)
+
+  def _depthwise(self, x):
+    """Shifted multiply-adds: a CPU trains twice as fast as by a convolution."""
+    shape = (*self.kernel_size, 1, self.features)
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
+    taps = kernel.reshape(-1, self.features)
+    geometry = geometry_lib.geometry(
+      x.shape, shape, self.strides, self.padding, self.dilation, self.groups
+    )
+    views = geometry_lib.views(x, geometry, 0)
+    multiplier = self.features // self.groups
+    if multiplier > 1:
+      views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
+    with marks.elementwise():
+      y = sum(view * tap for view, tap in zip(views, taps, strict=True))
+    if not self.bias:
+      return y
+    return y + self.param('bias', nn.initializers.zeros, (self.features,))
 
 
 class BatchNorm(nn.Module):
-  """Batch normalization that can be frozen; fields as of `ShiftBatchNorm`."""
+  """Batch normalization that can be frozen; fields as of `ShiftBatchNorm`.
+
+  Attributes:
+    scale: learns a factor gamma.
+    center: learns an offset beta.
+  """
 
   momentum: float = 0.9
   epsilon: float = 1e-5
+  scale: bool = True
+  center: bool = True
 
   @nn.compact
   def __call__(
@@ -65,8 +103,12 @@ class BatchNorm(nn.Module):
   ) -> jax.Array:
     """Normalizes `a` `[..., C]`, by running statistics where frozen."""
     channels = a.shape[-1:]
-    gamma = self.param('gamma', nn.initializers.ones, channels)
-    beta = self.param('beta', nn.initializers.zeros, channels)
+    gamma: jax.Array | float = 1.0
+    beta: jax.Array | float = 0.0
+    if self.scale:
+      gamma = self.param('gamma', nn.initializers.ones, channels)
+    if self.center:
+      beta = self.param('beta', nn.initializers.zeros, channels)
     running = self.variable(
       'batch_stats', 'running',
       lambda: {'mean': jnp.zeros(channels), 'var': jnp.ones(channels)},
@@ -87,14 +129,57 @@ class BatchNorm(nn.Module):
 
 
 class PReLU(nn.Module):
-  """PReLU with a learned slope for each channel."""
+  """PReLU with a learned slope (He et al. 2015).
+
+  Attributes:
+    shared: one slope for all channels, not one for each.
+  """
+
+  shared: bool = False
 
   @nn.compact
   def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
     """Activates `y` `[..., C]`."""
     del train
-    slope = self.param('slope', nn.initializers.constant(0.25), y.shape[-1:])
+    shape = (1,) if self.shared else y.shape[-1:]
+    slope = self.param('slope', nn.initializers.constant(0.25), shape)
     return jnp.where(y >= 0, y, y * slope)
+
+
+class Elementwise(nn.Module):
+  """A fixed activation.
+
+  Attributes:
+    function: such as `jax.nn.relu`.
+  """
+
+  function: Callable[[jax.Array], jax.Array]
+
+  @nn.compact
+  def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
+    """Activates `y` `[..., C]`."""
+    del train
+    return self.function(y)
+
+
+class Dropout(nn.Module):
+  """Dropout in training, where the caller gives a generator named 'dropout'.
+
+  Attributes:
+    rate: share of the values that are set to 0.
+    channels: drops whole channels of a clip, at all positions.
+  """
+
+  rate: float
+  channels: bool = False
+
+  @nn.compact
+  def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
+    """Drops out of `y` `[B, *spatial, C]`."""
+    if not train or not self.has_rng('dropout'):
+      return y
+    axes = tuple(range(1, y.ndim - 1)) if self.channels else ()
+    return nn.Dropout(self.rate, axes, deterministic=False)(y)
 
 
 class Identity(nn.Module):
@@ -121,13 +206,15 @@ class Classifier(nn.Module):
 
   Attributes:
     classes: N.
+    bias: adds a learned one.
   """
 
   classes: int
+  bias: bool = True
 
   @nn.compact
   def __call__(self, r: jax.Array, *, train: bool) -> jax.Array:
     """Classifies `r` `[B, *spatial, C]` to logits `[B, N]`."""
     del train
     pooled = jnp.mean(r, axis=tuple(range(1, r.ndim - 1)))
-    return nn.Dense(self.classes)(pooled)
+    return nn.Dense(self.classes, use_bias=self.bias)(pooled)

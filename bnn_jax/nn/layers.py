@@ -146,15 +146,24 @@ class BinaryConv(nn.Module):
     w = binarize.sign(latent, self.weight_gradient, progress)
     accumulator = self.accumulator.at('/'.join(self.path))
     counting = self.is_mutable_collection('telemetry')
+    preload = self._preload(accumulator, train)
     accumulation = accumulator_lib.accumulate(
-      x, w, accumulator, self._preload(accumulator, train),
+      x, w, accumulator, lax.stop_gradient(preload),
       strides=self.strides, padding=self.padding,
       dilation=self.dilation, groups=self.groups,
       with_telemetry=counting and not self.is_initializing(),
+      with_exact=self.is_mutable_collection('sums') or self._is_gated(train),
     )
     odd_words = accumulator_lib.odd_words(shape, accumulator.simd)
-    _observe(self, accumulation, accumulator, odd_words, following)
-    return self._gated(accumulation, progress)
+    moved = accumulation
+    if preload is not None:
+      # The penalty alone moves a preload: all else does not depend on it, and
+      # the rounding of a gradient that should be 0 would drive it about.
+      step = 1 if accumulator.unit == 'dot' else 2
+      only_gradient = step * (preload - lax.stop_gradient(preload))
+      moved = accumulation._replace(exact=accumulation.exact + only_gradient)
+    _observe(self, moved, accumulator, odd_words, following)
+    return self._gated(accumulation, train, progress)
 
   def _preload(self, accumulator, train) -> jax.Array | None:
     """What the registers start at, `[N]`."""
@@ -169,9 +178,12 @@ class BinaryConv(nn.Module):
     rounded = jnp.clip(jnp.floor(real + 0.5), *limits)
     return straight_through.straight_through(rounded, real)
 
-  def _gated(self, accumulation, progress) -> jax.Array:
+  def _is_gated(self, train: bool) -> bool:
+    return train and bool(self.gate_share) and self.has_rng(GATES)
+
+  def _gated(self, accumulation, train, progress) -> jax.Array:
     """The narrow result, or for some channels of a training the exact one."""
-    if not (self.gate_share and self.has_rng(GATES)):
+    if not self._is_gated(train):
       return accumulation.result
     share = jnp.minimum(progress / self.gate_share, 1.0)
     narrow = jax.random.bernoulli(

@@ -21,8 +21,8 @@ import ml_collections
 import numpy as np
 
 from bnn_jax import errors
-from bnn_jax.data import augmentation as augmentation_lib
 from bnn_jax.data import on_device
+from bnn_jax.data import pipeline
 from bnn_jax.data import source as source_lib
 from bnn_jax.training import inputs
 from bnn_jax.training import setup
@@ -35,7 +35,8 @@ TRACED = (
   'optimizer.learning_rate', 'optimizer.latent_learning_rate',
   'optimizer.weight_decay', 'optimizer.gradient_norm',
   'optimizer.label_smoothing', 'penalty.weight', 'penalty.margin',
-  'penalty.final', 'distillation.weight', 'distillation.temperature',
+  'penalty.final', 'penalty.bound', 'penalty.gain', 'distillation.weight',
+  'distillation.temperature',
 )
 # What chooses and changes the clips of a batch.
 DRAWN = (
@@ -49,6 +50,8 @@ def train(
   configs: Sequence[ml_collections.ConfigDict],
   source: source_lib.Source,
   clips: on_device.Clips,
+  teacher: steps_lib.Teacher | None = None,
+  *,
   strict: bool = True,
 ) -> Iterator[tuple[state_lib.TrainState, list[dict[str, float]]]]:
   """Trains a member for each configuration.
@@ -56,21 +59,27 @@ def train(
   Args:
     configs: M of them, equal but for `TRACED`, `DRAWN` and their names.
     source: the training split.
-    clips: the same, on the device.
+    clips: the same, in memory.
+    teacher: of all members; by default the one of their configuration.
     strict: stop at a loss that is not finite; otherwise the other members go
       on, and the caller finds it among the metrics.
 
   Yields:
     After each epoch, the state of all members, with a leading axis M, and the
-    mean metrics of each.
+    mean metrics of each. The state is gone once the next one is asked for.
 
   Raises:
     UserError: a bad configuration, members that cannot share a program, or a
       loss that is not finite.
   """
+  if not configs:
+    raise errors.UserError('There is nothing to train: name a configuration.')
   _check_shared(configs)
   for config in configs:
     setup.check_training(config)
+    pipeline.check_training(
+      len(source), config.training.batch_size, config.seed
+    )
   common = configs[0]
   batch_size = common.training.batch_size
   epoch_steps = len(source) // batch_size
@@ -80,15 +89,17 @@ def train(
   distinct = sorted(set(streams), key=streams.index)
   place = np.array([distinct.index(stream) for stream in streams])
   first = np.array([streams.index(stream) for stream in distinct])
-  teacher = teachers.load(common, member(states.inputs, 0))
+  teacher = teacher or teachers.load(common, member(states.inputs, 0))
   epoch_of = _make_epoch(common, steps, place, first, teacher)
   traced = {
     key: np.array([_at(config, key) for config in configs], np.float32)
     for key in TRACED
   }
+  clips = jax.device_put(clips)
   orders = _orders([configs[i] for i in first], source, epoch_steps)
   for epoch in range(common.training.epochs):
     states, observed = epoch_of(states, traced, clips, next(orders))
+    observed = jax.device_get(observed)
     values = [member(observed, i).compute() for i in range(len(configs))]
     if strict:
       _check_finite(values, configs, epoch)
@@ -145,9 +156,7 @@ def _orders(configs, source, epoch_steps) -> Iterator[on_device.Order]:
   streams = zip(*(
     on_device.orders(
       source, batch_size=config.training.batch_size, seed=config.seed,
-      augmentation=augmentation_lib.Augmentation(
-        **config.augmentation.to_dict()
-      ),
+      augmentation=setup.augmentations(config),
     )
     for config in configs
   ), strict=True)
@@ -202,10 +211,19 @@ def _check_shared(configs: Sequence[ml_collections.ConfigDict]) -> None:
   for config in map(program, configs[1:]):
     for branch, values in config.items():
       if values != first[branch]:
+        names = _differing(branch, values, first[branch])
         raise errors.UserError(
-          f'members that are trained together differ in {branch}; they may '
+          f'members that are trained together differ in {names}; they may '
           f'differ in {", ".join((*DRAWN, *TRACED))} only.'
         )
+
+
+def _differing(branch: str, one: Any, other: Any) -> str:
+  """The keys below a branch whose values differ."""
+  if not isinstance(one, dict):
+    return branch
+  keys = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+  return ', '.join(f'{branch}.{key}' for key in keys)
 
 
 def _check_finite(values, configs, epoch) -> None:

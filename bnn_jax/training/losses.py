@@ -100,7 +100,10 @@ PENALTIES: dict[str, Penalty] = {
 
 
 def overflow_penalty(
-  sums: Mapping[str, Any], kind: str, margin: float
+  sums: Mapping[str, Any],
+  kind: str,
+  margin: float,
+  shares: Mapping[str, jax.Array] | None = None,
 ) -> jax.Array:
   """Sum over layers of the penalty on their exact sums.
 
@@ -108,6 +111,7 @@ def overflow_penalty(
     sums: the collection `sums` that the layers sowed.
     kind: a name in `PENALTIES`.
     margin: share of the range that is free of it.
+    shares: weights of the layers by their paths; 1 by default.
 
   Returns:
     A scalar; 0 for a network without accumulators.
@@ -120,8 +124,10 @@ def overflow_penalty(
       f'penalty {kind!r} does not exist; choose one of {", ".join(PENALTIES)}.'
     )
   penalty = PENALTIES[kind]
-  layers = jax.tree.leaves(sums)
-  return sum((penalty(z, margin) for z in layers), start=jnp.zeros(()))
+  total = jnp.zeros(())
+  for path, z in by_layer(sums).items():
+    total += (1.0 if shares is None else shares[path]) * penalty(z, margin)
+  return total
 
 
 def overflow_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
@@ -136,9 +142,15 @@ def overflow_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
   Returns:
     One scalar a layer, by its path, such as 'block0/conv'.
   """
-  rates = {}
+  def rate(z):
+    return jnp.mean(((z < -1) | (z >= 1)).astype(jnp.float32))
+  return {path: rate(z) for path, z in by_layer(sums).items()}
+
+
+def by_layer(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
+  """The exact sums by the layer's path, such as 'block0/conv'."""
+  layers = {}
   for path, z in jax.tree_util.tree_leaves_with_path(sums):
     names = [entry.key for entry in path if hasattr(entry, 'key')]
-    outside = (z < -1) | (z >= 1)
-    rates['/'.join(names[:-1])] = jnp.mean(outside.astype(jnp.float32))
-  return rates
+    layers['/'.join(names[:-1])] = z
+  return layers

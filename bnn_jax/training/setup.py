@@ -20,6 +20,7 @@ from bnn_jax import features
 from bnn_jax.data import augmentation
 from bnn_jax.data import source
 from bnn_jax.data import sources
+from bnn_jax.models import methods
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
@@ -28,9 +29,9 @@ from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
 
-MODELS = {'speech_resnet': speech_resnet.build}
+MODELS = ('speech_resnet', *methods.BUILDERS)
 VARIANTS = ('float', 'binary', 'overflow')
-NORM_VARIANTS = ('fused', 'two_ap2', 'real')
+NORM_VARIANTS = ('fused', 'two_ap2')
 PADDINGS = ('same', 'valid')
 TRAINING_SPLITS = ('training', 'fit')
 
@@ -61,23 +62,28 @@ def check_training(config: ml_collections.ConfigDict) -> None:
   ):
     if not 0 <= value <= 1:
       raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
-  if not 0 < config.distillation.temperature < math.inf:
+  if not 0 < config.penalty.bound < 1:
     raise errors.UserError(
-      f'distillation.temperature={config.distillation.temperature} is not '
-      'positive and finite; choose a number such as 2.0.'
+      f'penalty.bound={config.penalty.bound} is no share of the sums; choose a '
+      'number between 0 and 1, such as 0.001.'
     )
-  for name in ('learning_rate', 'latent_learning_rate', 'gradient_norm'):
-    value = config.optimizer[name]
+  for name, value in (
+    ('optimizer.learning_rate', config.optimizer.learning_rate),
+    ('optimizer.latent_learning_rate', config.optimizer.latent_learning_rate),
+    ('optimizer.gradient_norm', config.optimizer.gradient_norm),
+    ('distillation.temperature', config.distillation.temperature),
+  ):
     if not 0 < value < math.inf:
       raise errors.UserError(
-        f'optimizer.{name}={value} is not positive and finite; choose a number '
-        'such as 0.005 for a rate, or 5.0 for the norm.'
+        f'{name}={value} is not positive and finite; choose a number such as '
+        '0.005 for a rate, 5.0 for the norm, or 2.0 for the temperature.'
       )
   for name, value in (
     ('optimizer.weight_decay', config.optimizer.weight_decay),
     ('penalty.weight', config.penalty.weight),
     ('penalty.margin', config.penalty.margin),
     ('penalty.final', config.penalty.final),
+    ('penalty.gain', config.penalty.gain),
   ):
     if not 0 <= value < math.inf:
       raise errors.UserError(
@@ -157,7 +163,7 @@ def augmentations(
 def accumulators(
   config: ml_collections.ConfigDict,
 ) -> accumulator.LayerAccumulators:
-  """The registers of all layers; of variant 'binary' they are exact."""
+  """The registers of all layers; they overflow in variant 'overflow' alone."""
   fields = config.accumulator.to_dict()
   layer_bits = fields.pop('layer_bits')
   default = accumulator.Accumulator(**fields)
@@ -188,34 +194,55 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   """The network.
 
   Raises:
-    UserError: a network, variant or width that does not exist.
+    UserError: a network, size, variant or width that does not exist.
   """
-  _check_name('model.name', config.model.name, tuple(MODELS))
-  _check_name('model.variant', config.model.variant, VARIANTS)
-  _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
-  _check_name('model.padding', config.model.padding, PADDINGS)
+  _check_name('model.name', config.model.name, MODELS)
   if config.model.thermometer_levels < 1:
     raise errors.UserError(
       f'model.thermometer_levels={config.model.thermometer_levels} is not '
       'positive; set it to at least 1.'
     )
-  return MODELS[config.model.name](
-    config.model.size,
-    config.model.variant,
-    config.data.classes,
-    accumulator=accumulators(config),
-    stream=integer.StreamFormat(
+  kind = config.model.size, config.model.variant, config.data.classes
+  if config.model.name in methods.BUILDERS:
+    _check_method(config)
+    build = methods.BUILDERS[config.model.name]
+    return build(*kind, **_layer_settings(config))
+  _check_name('model.variant', config.model.variant, VARIANTS)
+  _check_name('model.padding', config.model.padding, PADDINGS)
+  _check_name(
+    'model.norm_variant', config.model.norm_variant, (*NORM_VARIANTS, 'real')
+  )
+  return speech_resnet.build(
+    *kind, padding=config.model.padding, shape=config.model.shape,
+    **_layer_settings(config),
+  )
+
+
+def _check_method(config: ml_collections.ConfigDict) -> None:
+  """Refuses what is of our network alone."""
+  _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
+  if config.model.shape:
+    raise errors.UserError(
+      f'model.shape={config.model.shape!r} has no meaning for '
+      f"model.name={config.model.name}; leave it '', or set model.name to "
+      'speech_resnet.'
+    )
+
+
+def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What the layers of every binarized network are made with."""
+  return {
+    'accumulator': accumulators(config),
+    'stream': integer.StreamFormat(
       config.model.stream_bits, config.model.stream_fraction_bits
     ),
-    levels=config.model.thermometer_levels,
-    norm_variant=config.model.norm_variant,
-    weight_gradient=config.model.weight_gradient,
-    activation_gradient=config.model.activation_gradient,
-    padding=config.model.padding,
-    learn_preload=config.model.learn_preload,
-    shape=config.model.shape,
-    gate_share=config.training.gate_share,
-  )
+    'levels': config.model.thermometer_levels,
+    'norm_variant': config.model.norm_variant,
+    'weight_gradient': config.model.weight_gradient,
+    'activation_gradient': config.model.activation_gradient,
+    'learn_preload': config.model.learn_preload,
+    'gate_share': config.training.gate_share,
+  }
 
 
 def learning_rates(
@@ -300,6 +327,8 @@ def update_step(
     penalty_weight=penalty_weight(config, steps),
     penalty_kind=penalty_kind(config),
     penalty_margin=config.penalty.margin,
+    overflow_bound=config.penalty.bound,
+    control_gain=config.penalty.gain,
     label_smoothing=config.optimizer.label_smoothing,
     balanced=config.optimizer.balance_weights,
     teacher=teacher,
@@ -330,8 +359,9 @@ def without_overflow(
 ) -> ml_collections.ConfigDict:
   """The same configuration on registers that never overflow."""
   exact = config.copy_and_resolve_references()
-  if exact.model.variant == 'overflow':
-    exact.model.variant = 'binary'
+  # Not the variant 'binary', of which a published method has other layers.
+  exact.accumulator.overflow_mode = 'exact'
+  exact.accumulator.gradient = 'straight_through'
   return exact
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import optax
 
 from bnn_jax.nn import layers
+from bnn_jax.training import control as control_lib
+from bnn_jax.training import losses
 
 
 class TrainState(struct.PyTreeNode):
@@ -22,6 +24,7 @@ class TrainState(struct.PyTreeNode):
     batch_stats: its running statistics.
     inputs: what was fitted to the input once: its quantization (`lo`,
       `exponent`) and the network's own collection under `model`.
+    control: of the overflow penalty, by layer.
     deployed: integers made from parameters and statistics when the state was
       last evaluated or saved.
     opt_state: of the optimizer.
@@ -34,6 +37,7 @@ class TrainState(struct.PyTreeNode):
   batch_stats: Any
   inputs: Any
   deployed: Any
+  control: control_lib.Control
   opt_state: Any
   rng: jax.Array
 
@@ -87,9 +91,19 @@ def create(
       'model': variables.get('inputs', {}),
     },
     deployed=variables.get('deployed', {}),
+    control=control_lib.create(_paths_of_sums(model, variables, q)),
     opt_state=optimizer.init(variables['params']),
     rng=jax.random.key_data(rng),
   )
+
+
+def _paths_of_sums(model: nn.Module, variables: Any, q: jax.Array) -> list[str]:
+  """Paths of the layers with a register."""
+  def observed(variables, q):
+    return model.apply(
+      variables, q, train=True, mutable=['batch_stats', 'sums']
+    )[1].get('sums', {})
+  return list(losses.by_layer(jax.eval_shape(observed, variables, q)))
 
 
 def replicated() -> sharding.NamedSharding:

@@ -11,6 +11,7 @@ import optax
 from bnn_jax import features
 from bnn_jax.data import augmentation as augmentation_lib
 from bnn_jax.nn import layers
+from bnn_jax.training import control as control_lib
 from bnn_jax.training import losses
 from bnn_jax.training import metrics
 from bnn_jax.training import state as state_lib
@@ -64,6 +65,8 @@ def make_update_step(
   penalty_weight: optax.Schedule,
   penalty_kind: str,
   penalty_margin: float,
+  overflow_bound: float,
+  control_gain: float,
   label_smoothing: float,
   balanced: bool,
   teacher: Teacher | None,
@@ -85,6 +88,9 @@ def make_update_step(
     penalty_weight: lambda by step.
     penalty_kind: a name in `losses.PENALTIES`, or 'none'.
     penalty_margin: share of the range that is free of penalty.
+    overflow_bound: share of a layer's sums that may overflow before its
+      penalty grows, see `control`.
+    control_gain: how quickly it does; 0 for one penalty for all layers.
     label_smoothing: of the cross entropy.
     balanced: keep the mean of each channel's latent weights at 0.
     teacher: gives answers to learn from beside the labels.
@@ -105,7 +111,11 @@ def make_update_step(
       progress=progress,
       frozen=progress >= 1 - frozen_share,
       mutable=['batch_stats', 'sums'],
-      rngs={layers.GATES: jax.random.fold_in(state.key(), 1)},
+      # 0 and 1 are the masks' of `augmentation.spec_augment`.
+      rngs={
+        layers.GATES: jax.random.fold_in(state.key(), 2),
+        'dropout': jax.random.fold_in(state.key(), 3),
+      },
     )
     sums = changed.get('sums', {})
     entropy = losses.cross_entropy(logits, labels, label_smoothing).mean()
@@ -115,9 +125,14 @@ def make_update_step(
       loss += distillation_weight * (distance - entropy)
     penalty = jnp.zeros(())
     if penalty_kind != 'none':
-      penalty = losses.overflow_penalty(sums, penalty_kind, penalty_margin)
+      penalty = losses.overflow_penalty(
+        sums, penalty_kind, penalty_margin, state.control.shares
+      )
     weight = penalty_weight(state.step)
     rates = losses.overflow_rates(sums)
+    control = control_lib.update(
+      state.control, rates, bound=overflow_bound, gain=control_gain
+    )
     observed = {
       'cross_entropy': entropy,
       'penalty': penalty,
@@ -126,12 +141,18 @@ def make_update_step(
       'overflow_rate': sum(rates.values(), jnp.zeros(())) / max(len(rates), 1),
     }
     observed |= {f'overflow/{path}': rate for path, rate in rates.items()}
-    batch_stats = changed.get('batch_stats', {})
-    return loss + weight * penalty, (batch_stats, observed)
+    observed |= {
+      f'penalty_share/{path}': share
+      for path, share in state.control.shares.items()
+    }
+    moved = {
+      'batch_stats': changed.get('batch_stats', {}), 'control': control
+    }
+    return loss + weight * penalty, (moved, observed)
 
   def update_step(state, q, labels):
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
-    (loss, (batch_stats, observed)), gradients = gradient_of(
+    (loss, (moved, observed)), gradients = gradient_of(
       state.params, state, q, labels, state.step / steps
     )
     updates, opt_state = optimizer.update(
@@ -149,8 +170,8 @@ def make_update_step(
     state = state.replace(
       step=state.step + 1,
       params=params,
-      batch_stats=batch_stats,
       opt_state=opt_state,
+      **moved,
     )
     return state, metrics.Means.of_batch(**observed)
 

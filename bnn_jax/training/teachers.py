@@ -37,7 +37,7 @@ def load(
   own = ml_collections.ConfigDict(workdir.read_config(folder))
   for name, there, here in (
     ('data.classes', own.data.classes, config.data.classes),
-    ('front_end', own.front_end, config.front_end),
+    ('front_end', own.front_end.to_dict(), config.front_end.to_dict()),
     ('model.input_bits', own.model.input_bits, config.model.input_bits),
   ):
     if there != here:

@@ -71,9 +71,9 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   config = read_json(folder / CONFIG)
   # Workdirs that do not have a key were trained so.
   for group, key, value in (
-    ('model', 'padding', 'same'), ('data', 'manual_dir', ''),
+    ('model', 'padding', 'same'), ('model', 'learn_preload', False),
+    ('model', 'shape', ''), ('data', 'manual_dir', ''),
     ('data', 'protocol', 'official'), ('data', 'training_split', 'training'),
-    ('model', 'shape', ''),
   ):
     if isinstance(config.get(group), dict):
       config[group].setdefault(key, value)

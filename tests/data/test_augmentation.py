@@ -19,6 +19,9 @@ def _draw(seed=0, batch_size=2000, recordings=3, **settings):
   )
 
 
+EVERYTHING = {'resample': 0.1, 'attenuation_db': 12.0}
+
+
 def _shifted(audio, shift):
   out = np.full(len(audio), np.nan, np.float32)
   augmentation_lib.time_shift(np.asarray(audio, np.int16), shift, out=out)
@@ -59,8 +62,62 @@ def test_draws_have_the_stated_distribution():
   assert 0 <= draws.position.min() < draws.position.max() < 1
 
 
+def test_speeds_are_even_about_the_clips_own():
+  speed = _draw(batch_size=20000, resample=0.25).speed
+  assert speed.dtype == np.float32
+  assert 0.75 <= speed.min() < 0.751
+  assert 1.249 < speed.max() <= 1.25
+  assert speed.mean() == pytest.approx(1.0, abs=0.003)
+  assert (speed < 0.875).mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_attenuation_is_even_in_decibels():
+  gain = _draw(batch_size=20000, attenuation_db=20.0).gain
+  assert gain.dtype == np.float32
+  decibels = -20 * np.log10(gain.astype(np.float64))
+  assert 0 <= decibels.min() < 0.01
+  assert 19.99 < decibels.max() <= 20.00001
+  for share in (0.25, 0.5, 0.75):
+    below = (decibels < 20 * share).mean()
+    assert below == pytest.approx(share, abs=0.01)
+
+
+def test_further_settings_leave_the_other_draws_alone():
+  plain, changed = _draw(), _draw(**EVERYTHING)
+  for name in ('shift', 'volume', 'recording', 'position'):
+    np.testing.assert_array_equal(getattr(plain, name), getattr(changed, name))
+  assert (plain.speed == 1).all() and (changed.speed != 1).any()
+  assert (plain.gain == 1).all() and (changed.gain != 1).any()
+
+
+def test_play_at_its_own_speed_is_the_clip():
+  audio = np.array([3, -7, 32767, -32768, 5], np.int16)
+  played = augmentation_lib.play(audio, 1.0)
+  assert played.dtype == np.float32
+  assert played.tolist() == audio.tolist()
+
+
+@pytest.mark.parametrize('speed, want', [
+  # About the middle, 2: reads at 1, 1.5, 2, 2.5, 3.
+  (0.5, [8, 12, 16, 24, 32]),
+  # Reads at -2, 0, 2, 4, 6; beyond the clip are zeros.
+  (2.0, [0, 4, 16, 64, 0]),
+  # Reads at -1, 0.5, 2, 3.5, 5.
+  (1.5, [0, 6, 16, 48, 0]),
+])
+def test_play_literal(speed, want):
+  audio = np.array([4, 8, 16, 32, 64], np.int16)
+  assert augmentation_lib.play(audio, speed).tolist() == want
+
+
+def test_an_even_clip_is_played_about_the_middle_of_two_samples():
+  audio = np.array([0, 8, 16, 24], np.int16)
+  # About 1.5: reads at 0.75, 1.25, 1.75, 2.25.
+  assert augmentation_lib.play(audio, 0.5).tolist() == [6, 10, 14, 18]
+
+
 def test_draws_follow_from_the_seed():
-  first, again, other = _draw(seed=4), _draw(seed=4), _draw(seed=5)
+  first, again, other = (_draw(seed, **EVERYTHING) for seed in (4, 4, 5))
   for a, b, c in zip(first, again, other, strict=True):
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
@@ -82,6 +139,8 @@ def test_augment_is_shift_plus_noise_at_its_place():
     volume=np.array([0.5, 0.0], np.float32),
     recording=np.array([1, 1]),
     position=np.array([0.999, 0.5]),
+    speed=np.ones(2, np.float32),
+    gain=np.ones(2, np.float32),
   )
   got = augmentation_lib.augment(clips, background, draws)
   assert got.dtype == np.float32
@@ -89,6 +148,19 @@ def test_augment_is_shift_plus_noise_at_its_place():
     [2048, 8192 + 2560, 8192 + 3072, 8192 + 3584],
     [4096, 4096, 0, 0],
   ]
+
+
+def test_a_clip_is_played_then_shifted_then_quieter_then_mixed():
+  clips = [np.array([400, 800, 1600, 3200, 6400], np.int16)]
+  background = [np.full(5, 2048, np.int16)]
+  draws = augmentation_lib.Draws(
+    shift=np.array([1]), volume=np.array([0.5], np.float32),
+    recording=np.array([0]), position=np.array([0.0]),
+    speed=np.array([0.5], np.float32), gain=np.array([0.25], np.float32),
+  )
+  got = augmentation_lib.augment(clips, background, draws)
+  quiet = [0, 200, 300, 400, 600]
+  assert (got * 32768).tolist() == [[1024 + value for value in quiet]]
 
 
 def test_noise_of_one_clip_fits_any_position():
@@ -114,6 +186,11 @@ def test_silence_is_treated_like_speech():
   [
     {'time_shift_ms': math.inf},
     {'time_shift_ms': -1.0},
+    {'attenuation_db': -1.0},
+    {'attenuation_db': math.nan},
+    {'resample': 1.0},
+    {'resample': -0.1},
+    {'resample': math.nan},
     {'background_frequency': 1.5},
     {'background_frequency': math.nan},
     {'background_volume': -0.1},

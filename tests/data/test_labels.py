@@ -110,3 +110,14 @@ def test_speaker():
   assert labels.speaker('yes/0a7c2a8d_nohash_0.wav') == '0a7c2a8d'
   assert labels.speaker('0a7c2a8d_nohash_12.wav') == '0a7c2a8d'
   assert labels.speaker('_silence_/dev-3') != labels.speaker('_silence_/dev-4')
+
+
+def test_dev_is_a_tenth_by_the_speaker_alone():
+  names = [f'{speaker:08x}' for speaker in range(5000)]
+  for name in names[:200]:
+    digest = hashlib.sha1(f'{name}dev'.encode()).hexdigest()
+    expected = int(digest, 16) % 10 == 0
+    assert labels.is_dev(f'yes/{name}_nohash_0.wav') == expected
+    assert labels.is_dev(f'{name}_nohash_7.wav') == expected
+  share = sum(map(labels.is_dev, names)) / len(names)
+  assert 0.085 < share < 0.115

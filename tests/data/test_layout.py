@@ -3,6 +3,7 @@ import re
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.data import labels
 from bnn_jax.data import layout
 
 NAMES = [
@@ -68,6 +69,30 @@ def test_a_further_list_is_a_further_split_beside_lists(root):
   assert layout.split_names(root, 'training') == [NAMES[3]]
 
 
+def speakers(names):
+  return {name.partition('/')[2].partition('_nohash_')[0] for name in names}
+
+
+@pytest.mark.parametrize('listed', [False, True])
+def test_fit_and_dev_part_the_speakers_of_training(root, listed):
+  for i in range(1000):
+    for n in range(2):
+      (root / f'yes/{i:08x}_nohash_{n}.wav').touch()
+  if listed:
+    write_list(root, 'validation', NAMES[3])
+    write_list(root, 'testing', NAMES[0])
+  found = partition(root, 'fit', 'dev')
+  fit, dev, training = found['fit'], found['dev'], found['training']
+  assert sorted(fit + dev) == training
+  assert not speakers(fit) & speakers(dev)
+  share = len(speakers(dev)) / len(speakers(training))
+  assert share == pytest.approx(0.1, abs=0.03)
+  assert all(map(labels.is_dev, dev))
+  assert fit == sorted(fit) and dev == sorted(dev)
+  for held_out in ('validation', 'testing'):
+    assert not set(found[held_out]) & set(fit + dev)
+
+
 def test_listed_clips_are_named_unless_their_word_has_no_folder(root):
   write_list(root, 'unseen', 'yes/gone.wav', 'no/gone.wav')
   assert layout.split_names(root, 'unseen') == ['yes/gone.wav']
@@ -85,7 +110,7 @@ def test_an_unknown_split_is_refused(root):
   write_list(root, 'unseen', NAMES[0])
   with pytest.raises(
     errors.UserError,
-    match="no split 'train'; .* training, validation, testing, unseen",
+    match="no split 'train'; .* testing, fit, dev, unseen",
   ):
     layout.split_names(root, 'train')
 
@@ -96,6 +121,8 @@ def test_an_unknown_split_is_refused(root):
     ({'validation': NAMES[:1]}, 'only one of validation_list.txt and'),
     ({'testing': NAMES[:1]}, 'only one of validation_list.txt and'),
     ({'training': NAMES[:1]}, 'training_list.txt has no meaning'),
+    ({'fit': NAMES[:1]}, 'fit_list.txt has no meaning'),
+    ({'dev': NAMES[:1]}, 'dev_list.txt has no meaning'),
     (
       {'more': NAMES[:2], 'unseen': NAMES[1:]},
       'yes/004ae714_nohash_0.wav is in more_list.txt and in unseen_list.txt',

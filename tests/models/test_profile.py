@@ -63,6 +63,23 @@ def test_macs_and_memory():
   assert [row['safe_bits'] for row in rows.values()] == [7, 6, 6, None]
 
 
+def test_memory_of_preloads_is_that_of_their_registers():
+  register = accumulator_lib.LayerAccumulators(
+    accumulator_lib.Accumulator(6, 'wrap', 8),
+    (('^stem$', accumulator_lib.Accumulator(9, 'wrap', 8)),),
+  )
+  without, learned = (
+    profile.profile(
+      tiny.network(register, learn_preload=learn), frames=13, bins=8
+    )
+    for learn in (False, True)
+  )
+  # Eight channels of the stem and of the first block, twelve of the second.
+  added = learned['memory_bits'] - without['memory_bits']
+  assert added == 9 * 8 + 6 * (8 + 12)
+  assert learned['parameters'] - without['parameters'] == 8 + 8 + 12
+
+
 def test_memory_of_thresholds_is_that_of_the_input():
   network = tiny.network()
   eight, four = (

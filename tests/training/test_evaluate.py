@@ -196,6 +196,17 @@ def test_results_path_tells_other_keys_apart(tmp_path):
 
 
 @pytest.mark.parametrize('key, value', [
+  ('distillation.weight', 0.25), ('optimizer.balance_weights', True),
+  ('training.gate_share', 0.5), ('augmentation.resample', 0.1),
+])
+def test_what_only_a_training_reads_may_differ(tmp_path, key, value):
+  workdir.prepare(tmp_path, config().to_dict(), seed=0)
+  with pytest.raises(errors.UserError, match='there is no checkpoint'):
+    evaluate.run(config(**{key: value}), tmp_path)
+
+
+@pytest.mark.parametrize('key, value', [
+  ('model.learn_preload', True),
   ('data.classes', 35), ('front_end.mel_bins', 8), ('model.size', 'L'),
 ])
 def test_another_network_is_refused(tmp_path, key, value):

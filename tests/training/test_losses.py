@@ -19,6 +19,34 @@ def test_cross_entropy():
   assert float(plain[0]) == pytest.approx(np.log(4.0), rel=1e-6)
 
 
+def test_distillation():
+  # At temperature 2 the teacher says 1/4 and 3/4, and the student 1/2 each.
+  teacher = jnp.array([[0.0, 2 * jnp.log(3.0)]])
+  value = losses.distillation(jnp.zeros((1, 2)), teacher, 2.0)
+  assert value.shape == (1,)
+  assert float(value[0]) == pytest.approx(4 * np.log(2.0), rel=1e-6)
+  # A student who says the same has the teacher's own entropy.
+  same = losses.distillation(teacher + 5.0, teacher, 2.0)
+  entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+  assert float(same[0]) == pytest.approx(4 * entropy, rel=1e-5)
+  # At temperature 1 the teacher says 1/10 and 9/10.
+  cold = losses.distillation(jnp.zeros((1, 2)), teacher, 1.0)
+  assert float(cold[0]) == pytest.approx(np.log(2.0), rel=1e-6)
+
+
+def test_distillation_teaches_the_student_alone():
+  teacher = jnp.array([[0.0, 2 * jnp.log(3.0)], [1.0, -1.0]])
+  student = jnp.array([[0.0, 0.0], [3.0, 3.0]])
+  of_student, of_teacher = jax.grad(
+    lambda *logits: losses.distillation(*logits, 2.0).sum(), (0, 1)
+  )(student, teacher)
+  assert not of_teacher.any()
+  # temperature * (student's answers - teacher's answers).
+  tilted = 1 / (1 + np.exp(-1.0))
+  expected = 2 * np.array([[0.25, -0.25], [0.5 - tilted, tilted - 0.5]])
+  np.testing.assert_allclose(of_student, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize('z, penalty', [
   (0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.75, 0.25), (-1.5, 1.0), (3.0, 2.5),
 ])
@@ -77,6 +105,8 @@ def test_overflow_penalty_is_a_sum_over_layers():
           'block': {'conv': {'relative': (jnp.array([[1.0]]),)}}}
   assert float(losses.overflow_penalty(sums, 'hinge', 0.5)) == 2.0
   assert float(losses.overflow_penalty({}, 'hinge', 0.5)) == 0.0
+  shares = dict.fromkeys(losses.by_layer(sums), 0.25)
+  assert float(losses.overflow_penalty(sums, 'hinge', 0.5, shares)) == 0.5
   with pytest.raises(errors.UserError, match="penalty 'foo'.*periodic"):
     losses.overflow_penalty(sums, 'foo', 0.5)
 

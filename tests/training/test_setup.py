@@ -31,10 +31,15 @@ def test_binary_variant_never_overflows():
 
 
 def test_without_overflow():
-  overflow = config('smoke,accumulator_bits=4')
+  overflow = config(
+    'smoke,accumulator_bits=4,overflow_mode=saturate',
+    **{'accumulator.gradient': 'clip'},
+  )
   exact = setup.without_overflow(overflow)
-  assert exact.model.variant == 'binary'
-  assert overflow.model.variant == 'overflow'
+  register = setup.accumulators(exact).default
+  assert (register.bits, register.overflow_mode) == (4, 'exact')
+  assert exact.model.variant == 'overflow'
+  assert setup.accumulators(overflow).default.overflow_mode == 'saturate'
   assert setup.without_overflow(config('smoke,variant=float')).model.variant \
     == 'float'
 
@@ -64,6 +69,16 @@ def test_shape_goes_before_size():
   assert (made.stem.channels, made.stages[0].channels) == (8, 9)
 
 
+@pytest.mark.parametrize('key, value', [
+  ('model.shape', '8-9x1'), ('model.norm_variant', 'real'),
+])
+def test_what_is_of_our_network_alone(key, value):
+  setup.model(config(**{key: value}))
+  other = next(name for name in setup.MODELS if name != 'speech_resnet')
+  with pytest.raises(errors.UserError, match=key):
+    setup.model(config(**{key: value, 'model.name': other}))
+
+
 @pytest.mark.parametrize('options, kind', [
   ('penalty=none', 'none'), ('penalty=hinge', 'hinge'),
   ('penalty=periodic,overflow_mode=saturate', 'periodic'),
@@ -82,6 +97,9 @@ def test_no_penalty_has_no_weight(options, kind):
   ('training.log_steps', 0), ('training.validation_epochs', 0),
   ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
   ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
+  ('training.gate_share', -0.1), ('training.gate_share', 1.5),
+  ('distillation.weight', 1.5), ('distillation.weight', math.nan),
+  ('distillation.temperature', 0.0), ('distillation.temperature', math.inf),
   ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', math.nan),
   ('optimizer.learning_rate', math.inf),
   ('optimizer.latent_learning_rate', math.inf),
@@ -95,6 +113,15 @@ def test_training_is_checked(key, value):
   setup.check_training(config())
   with pytest.raises(errors.UserError, match=key):
     setup.check_training(config(**{key: value}))
+
+
+def test_preloads_and_gates_reach_the_layers():
+  changes = {'model.learn_preload': True, 'training.gate_share': 0.25}
+  network = setup.model(config(**changes))
+  layer = network.conv(4, (3,))
+  assert (layer.learn_preload, layer.gate_share) == (True, 0.25)
+  plain = setup.model(config()).conv(4, (3,))
+  assert (plain.learn_preload, plain.gate_share) == (False, 0.0)
 
 
 @pytest.mark.parametrize('key, value', [

@@ -9,24 +9,40 @@ import numpy as np
 import optax
 import pytest
 
+from bnn_jax import features
 from bnn_jax.data import augmentation
+from bnn_jax.training import losses
 from bnn_jax.training import steps
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def train_step(model, optimizer, **changes):
+def update_step(model, optimizer, **changes):
   settings = {
-    'front_end': tiny.FRONT_END, 'augmentation': augmentation.Augmentation(),
-    'input_bits': 8, 'steps': 10, 'frozen_share': 0.2,
+    'steps': 10, 'frozen_share': 0.2,
     'learning_rate': lambda step: 0.5 * step,
     'penalty_weight': lambda step: 2.0, 'penalty_kind': 'hinge',
-    'penalty_margin': 0.5, 'label_smoothing': 0.1,
+    'penalty_margin': 0.5, 'overflow_bound': 0.01,
+        'control_gain': 0.0, 'label_smoothing': 0.1, 'balanced': False,
+    'teacher': None, 'distillation_weight': 0.5, 'temperature': 2.0,
   }
   return jax.jit(
-    steps.make_train_step(model, optimizer, **(settings | changes))
+    steps.make_update_step(model, optimizer, **(settings | changes))
   )
+
+
+def input_step(masks=augmentation.NONE):
+  return jax.jit(steps.make_input_step(
+    front_end=tiny.FRONT_END, augmentation=masks, input_bits=8
+  ))
+
+
+def quantized(state, clips):
+  """The network's input and labels of the first clips."""
+  examples = batch(clips)
+  q = input_step()(state.inputs, state.key(), examples['audio'])
+  return q, examples['label']
 
 
 def batch(clips):
@@ -40,10 +56,11 @@ def batch(clips):
 def trained():
   """The states and metrics of a step of training and of a frozen one."""
   model, optimizer = tiny.network(), optax.adam(0.1)
-  step = train_step(model, optimizer)
+  step = update_step(model, optimizer)
   start = tiny.state(model)
   frozen = start.replace(step=jnp.int32(8))
-  return start, step(start, batch(10)), step(frozen, batch(10))
+  examples = quantized(start, 10)
+  return start, step(start, *examples), step(frozen, *examples)
 
 
 def equal(a, b):
@@ -101,6 +118,80 @@ def test_latent_weights_stay_inside(trained):
   assert np.abs(latent).max() <= 1.0
 
 
+def test_latent_weights_are_centred_channel_by_channel():
+  params = {
+    'latent': jnp.array([[[0.5, -1.0]], [[0.25, 3.0]]]),
+    'beta': jnp.array([3.0]),
+  }
+  centred = steps.centre_latent({'a': params})['a']
+  assert centred['latent'].tolist() == [[[0.125, -2.0]], [[-0.125, 2.0]]]
+  assert centred['beta'].tolist() == [3.0]
+
+
+def test_balanced_weights_are_centred_and_inside(trained):
+  # Steps too small to leave [-1, 1], so that the mean stays what it became.
+  model, optimizer = tiny.network(), optax.adam(1e-3)
+  start = trained[0].replace(opt_state=optimizer.init(trained[0].params))
+  step = update_step(model, optimizer, balanced=True)
+  state, _ = step(start, *quantized(start, 10))
+  assert np.abs(start.params['stem']['latent'].mean((0, 1))).max() > 0.01
+  for path, value in jax.tree_util.tree_leaves_with_path(state.params):
+    if path[-1].key == 'latent':
+      axes = tuple(range(value.ndim - 1))
+      assert np.abs(value.mean(axes)).max() < 1e-7, path
+
+
+def test_the_teacher_has_a_share_of_the_loss(trained):
+  start, (_, without), _ = trained
+  q, labels = quantized(start, 10)
+  answers = 4 * jax.nn.one_hot(labels, tiny.CLASSES)
+  model, optimizer = tiny.network(), optax.adam(0.1)
+
+  def loss_with(weight):
+    step = update_step(
+      model, optimizer, teacher=lambda q: answers, distillation_weight=weight
+    )
+    return step(start, q, labels)[1].compute()
+
+  none, half, whole = map(loss_with, (0.0, 0.5, 1.0))
+  assert none['loss'] == pytest.approx(without.compute()['loss'], rel=1e-6)
+  middle = (none['loss'] + whole['loss']) / 2
+  assert half['loss'] == pytest.approx(middle, rel=1e-6)
+  assert whole['loss'] != pytest.approx(none['loss'], rel=0.01)
+  # What is told of the entropy is that of the labels, whoever teaches.
+  assert half['cross_entropy'] == pytest.approx(none['cross_entropy'], rel=1e-6)
+  # The logits are those of the labels' loss: distillation by hand.
+  logits = model.apply(
+    start.variables(), q, train=True, progress=0.0,
+    mutable=['batch_stats'],
+  )[0]
+  distance = losses.distillation(logits, answers, 2.0).mean()
+  gap = whole['loss'] - none['loss']
+  expected = float(distance) - none['cross_entropy']
+  assert gap == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_the_network_reads_is_quantized_and_masked(trained):
+  state, audio = trained[0], batch(10)['audio']
+  x = features.extract(audio, tiny.FRONT_END)
+  lo, exponent = state.inputs['lo'], state.inputs['exponent']
+  plain = features.quantize_by(x, lo, exponent, 8)
+  q = input_step()(state.inputs, state.key(), audio)
+  assert q.dtype == jnp.uint8
+  # Compiled as a whole, a logarithm may round to the next step of q.
+  assert np.abs(q.astype(int) - plain.astype(int)).max() <= 1
+  masks = augmentation.Augmentation(
+    time_masks_number=1, time_mask_max_size=4, frequency_masks_number=0
+  )
+  read = input_step(masks)
+  masked = read(state.inputs, state.key(), audio)
+  assert np.array_equal(masked, read(state.inputs, state.key(), audio))
+  other = read(state.inputs, jax.random.key(9), audio)
+  assert not np.array_equal(masked, other)
+  changed = (masked != q).any(2).sum(1)
+  assert 0 < changed.max() <= 4
+
+
 def test_flip_ratio():
   # sign(0) = sign(-0) = +1, so only the last of four changes.
   before = {'latent': jnp.array([0.0, 0.5, -0.0, -0.1]), 'b': jnp.ones(3)}
@@ -118,7 +209,8 @@ from tests.training import test_steps
 
 model, optimizer = tiny.network(), optax.adam(0.1)
 start = tiny.state(model)
-step = test_steps.train_step(model, optimizer)
+read = test_steps.input_step()
+step = test_steps.update_step(model, optimizer)
 evaluator = evaluate.Evaluator(model)
 q = np.random.default_rng(0).integers(
   0, 256, (7, *tiny.SHAPE.values()), np.uint8
@@ -130,7 +222,8 @@ for count in (1, 8):
   state = jax.device_put(start, everywhere)
   batch = jax.device_put(test_steps.batch(8), rows)
   assert len(batch['audio'].sharding.device_set) == count
-  _, observed = step(state, batch)
+  x = read(state.inputs, state.key(), batch['audio'])
+  _, observed = step(state, x, batch['label'])
   logits = evaluator.logits(state, q)
   print(observed.compute()['loss'], *logits.astype(int).ravel())
 '''

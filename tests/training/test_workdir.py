@@ -36,17 +36,24 @@ def test_another_configuration(tmp_path):
   )
 
 
-def test_a_workdir_without_the_padding_has_that_of_all_before(tmp_path):
+def test_a_workdir_without_a_later_key_has_what_all_had_before(tmp_path):
   workdir.write_json(tmp_path / 'config.json', {'model': {'size': 'S'}})
   config = workdir.read_config(tmp_path)
-  assert config == {'model': {'size': 'S', 'padding': 'same'}}
+  assert config == {
+    'model': {
+      'size': 'S', 'padding': 'same', 'learn_preload': False, 'shape': '',
+    }
+  }
   assert workdir.differences(tmp_path, config) == {}
 
 
 def test_a_workdir_without_the_protocol_has_the_official_one(tmp_path):
   workdir.write_json(tmp_path / 'config.json', {'data': {'classes': 12}})
   assert workdir.read_config(tmp_path) == {
-    'data': {'classes': 12, 'manual_dir': '', 'protocol': 'official'},
+    'data': {
+      'classes': 12, 'manual_dir': '', 'protocol': 'official',
+      'training_split': 'training',
+    },
   }
 
 

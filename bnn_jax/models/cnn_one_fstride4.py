@@ -1,0 +1,88 @@
+"""cnn-one-fstride4: one convolution over all frames, and dense layers.
+
+Sainath and Parada, "Convolutional Neural Networks for Small-footprint Keyword
+Spotting", Interspeech 2015; sizes as in the code of TC-ResNet. No product has a
+bias, and the layers behind the convolution have no activation.
+
+Shape letters: B batch, T frames, F features, N classes.
+"""
+
+from typing import Any
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+
+from bnn_jax.models import toolbox
+from bnn_jax.models import variants
+
+
+class Size(NamedTuple):
+  """Shape of a network.
+
+  Attributes:
+    channels: of the convolution.
+    linear: outputs of the low-rank layer.
+    dense: outputs of each further hidden layer.
+  """
+
+  channels: int
+  linear: int
+  dense: tuple[int, ...]
+
+
+SIZES = {'one-fstride4': Size(186, 32, (128, 128))}
+
+
+class CnnOneFstride4(nn.Module):
+  """The network.
+
+  Attributes:
+    size: its shape.
+    tools: its layers.
+  """
+
+  size: Size
+  tools: toolbox.Toolbox
+
+  @nn.compact
+  def __call__(
+    self,
+    q: jax.Array,
+    *,
+    train: bool,
+    progress: float | jax.Array = 1.0,
+    frozen: bool | jax.Array = False,
+  ) -> jax.Array:
+    """Classifies clips; as `speech_resnet.SpeechResNet`.
+
+    Args:
+      q: `[B, T, F]` uint8.
+      train: see `bnn_jax.nn.layers`.
+      progress: share of training done.
+      frozen: in training, use the running statistics.
+
+    Returns:
+      `[B, N]` logits.
+    """
+    mode = toolbox.Mode(train, progress, frozen)
+    tools = self.tools
+    x = tools.unit(
+      self.size.channels, (q.shape[1], 8), (1, 4), padding='VALID',
+      activation='relu', first=True, name='conv',
+    )(tools.image(q), mode)
+    x = tools.dropout(0.5, name='dropout')(x, train=train)
+    x = x.reshape(x.shape[0], -1)
+    x = tools.unit(self.size.linear, name='linear')(x, mode)
+    for i, width in enumerate(self.size.dense):
+      x = tools.unit(width, name=f'dense{i}')(x, mode)
+      x = tools.dropout(0.5, name=f'dropout{i}')(x, train=train)
+    return tools.classifier(bias=False, name='classifier')(x, train=train)
+
+
+def build(
+  size: str, variant: str, classes: int, **settings: Any
+) -> CnnOneFstride4:
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
+  return CnnOneFstride4(toolbox.size(SIZES, size), tools)

@@ -1,0 +1,69 @@
+"""DNN: fully connected layers on the whole clip.
+
+Zhang et al., "Hello Edge: Keyword Spotting on Microcontrollers", 2017
+(arXiv 1711.07128). Three equal layers of biases and ReLU, and a classifier.
+
+Shape letters: B batch, T frames, F features, N classes.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from bnn_jax.models import toolbox
+from bnn_jax.models import variants
+
+# Outputs of each layer.
+SIZES = {
+  'S': (144, 144, 144),
+  'M': (256, 256, 256),
+  'L': (436, 436, 436),
+}
+
+
+class Dnn(nn.Module):
+  """The network.
+
+  Attributes:
+    widths: outputs of each hidden layer.
+    tools: its layers.
+  """
+
+  widths: tuple[int, ...]
+  tools: toolbox.Toolbox
+
+  @nn.compact
+  def __call__(
+    self,
+    q: jax.Array,
+    *,
+    train: bool,
+    progress: float | jax.Array = 1.0,
+    frozen: bool | jax.Array = False,
+  ) -> jax.Array:
+    """Classifies clips; as `speech_resnet.SpeechResNet`.
+
+    Args:
+      q: `[B, T, F]` uint8.
+      train: see `bnn_jax.nn.layers`.
+      progress: share of training done.
+      frozen: in training, use the running statistics.
+
+    Returns:
+      `[B, N]` logits.
+    """
+    mode = toolbox.Mode(train, progress, frozen)
+    x = self.tools.frames(q)
+    x = x.reshape(x.shape[0], -1)
+    for i, width in enumerate(self.widths):
+      x = self.tools.unit(
+        width, bias=True, activation='relu', first=i == 0, name=f'dense{i}'
+      )(x, mode)
+    return self.tools.classifier(name='classifier')(x, train=train)
+
+
+def build(size: str, variant: str, classes: int, **settings: Any) -> Dnn:
+  """Makes the network; see `variants.make` for all but `size`."""
+  tools = variants.make(variant, classes, **settings)
+  return Dnn(toolbox.size(SIZES, size), tools)

@@ -1,0 +1,164 @@
+"""The layer constructors that every published method takes as a field.
+
+A method is written once, as its paper has it; `bnn_jax.models.variants` makes
+the constructors of the published network and of its binary ones.
+
+Shape letters: B batch, T frames, F mel bins, C channels, K operands.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+from typing import NamedTuple
+from typing import TypeVar
+
+import flax.linen as nn
+import jax
+
+from bnn_jax import errors
+from bnn_jax.nn import geometry
+
+Constructor = Callable[..., Any]
+_Size = TypeVar('_Size')
+
+
+class Mode(NamedTuple):
+  """How a network is called.
+
+  Attributes:
+    train: compute with parameters, otherwise with deployed integers.
+    progress: share of training done.
+    frozen: in training, use the running statistics.
+  """
+
+  train: bool
+  progress: float | jax.Array
+  frozen: bool | jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Toolbox:
+  """Constructors of layers; those of the methods below take a `name`, too.
+
+  Attributes:
+    classes: N.
+    encode: from q `[B, T, F]` to what the first product reads.
+    first: the first product; takes features, a kernel and geometry as
+      `layers.BinaryConv`, and `bias`.
+    product: any other product.
+    norm: normalization behind a product, by the paper's: 'affine', 'center'
+      (without factor), 'plain' (without factor and offset) or None.
+    far_norm: the paper's normalizations that do not follow a product; as
+      `norm`.
+    activation: by the paper's: 'relu', 'prelu' (a slope for each channel),
+      'shared_prelu', 'silu', 'gelu' or None.
+    sign: in front of a product.
+    add: of two streams.
+    average: pool by means; takes the window.
+    classifier: takes `bias`.
+    dropout: takes the rate, and `channels` to drop whole ones.
+    gain: behind a product where no normalization can stand; takes K.
+    hold: computes its input once, see `stream_layers.Materialize`.
+  """
+
+  classes: int
+  encode: Constructor
+  first: Constructor
+  product: Constructor
+  norm: Constructor
+  far_norm: Constructor
+  activation: Constructor
+  sign: Constructor
+  add: Constructor
+  average: Constructor
+  classifier: Constructor
+  dropout: Constructor
+  gain: Constructor
+  hold: Constructor
+
+  def frames(self, q: jax.Array) -> jax.Array:
+    """The encoded input for convolutions over time, `[B, T, C]`."""
+    return self.encode(name='encode')(q)
+
+  def image(self, q: jax.Array) -> jax.Array:
+    """The encoded input for convolutions over both, `[B, T, F, C]`."""
+    return self.frames(q).reshape(*q.shape, -1)
+
+  def unit(self, *args: Any, **fields: Any) -> 'Unit':
+    """A `Unit` of these constructors."""
+    return Unit(self, *args, **fields)
+
+
+class Unit(nn.Module):
+  """Sign, product, normalization and activation.
+
+  Attributes:
+    tools: the constructors.
+    features: output channels.
+    kernel: one size for each spatial axis; () makes a dense layer.
+    strides: one for all axes, or one each.
+    padding: 'SAME', 'VALID' or (before, after) pairs.
+    dilation: one for all axes, or one each.
+    groups: channel groups.
+    bias: whether the paper's product has one.
+    norm: the paper's normalization, see `Toolbox.norm`.
+    activation: the paper's, see `Toolbox.activation`.
+    first: reads the encoded input.
+  """
+
+  tools: Toolbox
+  features: int
+  kernel: Sequence[int] = ()
+  strides: int | Sequence[int] = 1
+  padding: geometry.Padding = 'SAME'
+  dilation: int | Sequence[int] = 1
+  groups: int = 1
+  bias: bool = False
+  norm: str | None = None
+  activation: str | None = None
+  first: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+    """Maps `x` `[B, *spatial, C]`, or `[..., C]` if it is dense.
+
+    Args:
+      x: the stream, or the encoded input.
+      mode: training or evaluation.
+
+    Returns:
+      The stream `[B, *output, features]`, or `[..., features]`.
+    """
+    tools = self.tools
+    if not self.first:
+      x = tools.sign(name='sign')(
+        x, train=mode.train, progress=mode.progress
+      )
+      x = tools.hold()(x)
+    product = (tools.first if self.first else tools.product)(
+      self.features, tuple(self.kernel), strides=self.strides,
+      padding=self.padding, dilation=self.dilation, groups=self.groups,
+      bias=self.bias, name='product',
+    )
+    flat = x if self.kernel else x.reshape(-1, x.shape[-1])
+    a = product(flat, train=mode.train, progress=mode.progress)
+    if not self.kernel:
+      a = a.reshape(*x.shape[:-1], self.features)
+    y = tools.norm(self.norm, name='norm')(
+      tools.hold()(a), train=mode.train, frozen=mode.frozen
+    )
+    y = tools.activation(self.activation, name='activation')(
+      y, train=mode.train
+    )
+    return tools.hold()(y)
+
+
+def size(sizes: Mapping[str, _Size], name: str) -> _Size:
+  """The entry `name` of a method's table of sizes, or a UserError."""
+  if name not in sizes:
+    raise errors.UserError(
+      f'size={name!r} does not exist; choose one of {", ".join(sizes)}.'
+    )
+  return sizes[name]

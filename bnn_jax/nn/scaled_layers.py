@@ -1,0 +1,129 @@
+"""Binary products with real scales, as BiFSMN and BiFSMNv2 train them.
+
+These reproduce the published training and no integer machine: scales belong to
+pairs of input and output channel, which no popcount can sum, and zeros pad, so
+that an operand has three values. Gradients are those of a clipped identity.
+
+Shape letters: B batch, C input channels, N outputs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from bnn_jax.nn import layers
+from bnn_jax.nn import marks
+from bnn_jax.nn import straight_through
+
+
+class ScaledConv(nn.Module):
+  """Convolution of scaled signs; other fields as of `layers.BinaryConv`.
+
+  Attributes:
+    learned: BiFSMNv2's inputs and weights (Qin et al. 2023), else BiFSMN's
+      (Qin et al. 2022).
+    bias: adds a learned one.
+  """
+
+  features: int
+  kernel_size: Sequence[int]
+  strides: int | Sequence[int] = 1
+  padding: Any = 'SAME'
+  dilation: int | Sequence[int] = 1
+  groups: int = 1
+  bias: bool = False
+  learned: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, **unused: Any) -> jax.Array:
+    """Convolves `x` `[B, *spatial, C]` to `[B, *output, features]`."""
+    del unused
+    shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
+    latent = self.param(layers.LATENT, layers.latent_init, shape)
+    if self.learned:
+      x = TwoScaleSign(name='signs')(x)
+      centered = self.param('weight_factor', nn.initializers.ones, ()) * latent
+    else:
+      x = scaled_sign(x, 1.0)
+      centered = latent - jnp.mean(latent) if self.kernel_size else latent
+    magnitudes = latent if self.learned else centered
+    w = scaled_sign(centered, weight_scales(magnitudes, self.learned))
+    # Two signs stand for one input of BiFSMNv2.
+    with marks.operands(1, 2 if self.learned else 1):
+      y = self._convolve(x, w)
+    if not self.bias:
+      return y
+    return y + self.param('bias', nn.initializers.zeros, (self.features,))
+
+  def _convolve(self, x, w):
+    if not self.kernel_size:
+      return x @ w
+    axes = 'HW'[: len(self.kernel_size)]
+    strides, dilation = (
+      (value,) * len(axes) if isinstance(value, int) else tuple(value)
+      for value in (self.strides, self.dilation)
+    )
+    return lax.conv_general_dilated(
+      x, w, strides, self.padding, rhs_dilation=dilation,
+      dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
+      feature_group_count=self.groups,
+    )
+
+
+def scaled_sign(x: jax.Array, scale: jax.Array | float) -> jax.Array:
+  """A sign times a scale, with the gradient of a clipped identity.
+
+  Forward: scale sign(x). Backward: d/dx = 1 where |x| <= 1, else 0; d/d scale
+  = 0.
+
+  Args:
+    x: any shape.
+    scale: broadcasts to it.
+
+  Returns:
+    The shape of `x`.
+  """
+  signs = jnp.where(x >= 0, 1.0, -1.0) * lax.stop_gradient(scale)
+  return straight_through.straight_through(signs, jnp.clip(x, -1.0, 1.0))
+
+
+def weight_scales(latent: jax.Array, rows: bool) -> jax.Array:
+  """Mean magnitudes of weights, as factors of their signs.
+
+  Args:
+    latent: `[*kernel, C, N]`.
+    rows: of time and frequency, only time is averaged (BiFSMNv2).
+
+  Returns:
+    One for each output of a dense layer; otherwise one for each pair of input
+    and output, in a shape that broadcasts.
+  """
+  axes = tuple(range(latent.ndim - 2)) or (0,)
+  return jnp.mean(jnp.abs(latent), axes[:1] if rows else axes, keepdims=True)
+
+
+class TwoScaleSign(nn.Module):
+  """A sign, and the scaled sign of what it leaves (BiFSMNv2).
+
+  b1 = sign(a1 (x - t0)), r = x - b1 - t1, b2 = mean|r| sign(a2 r), y = b1 + b2
+  - t2, of which t are learned for each channel and a once. The mean is one of
+  each position (dense layers), channel (one spatial axis) or frequency of a
+  channel (two).
+  """
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Binarizes `x` `[..., C]`, twice."""
+    start = nn.initializers.uniform(0.001)
+    thresholds = self.param('thresholds', start, (3, x.shape[-1]))
+    factors = self.param('factors', nn.initializers.ones, (2,))
+    first = scaled_sign(factors[0] * (x - thresholds[0]), 1.0)
+    rest = x - first - thresholds[1]
+    axis = -1 if x.ndim == 2 else 1
+    scale = jnp.mean(jnp.abs(rest), axis, keepdims=True)
+    second = scaled_sign(factors[1] * rest, scale)
+    return first + second - thresholds[2]

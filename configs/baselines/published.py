@@ -1,0 +1,154 @@
+"""What the configurations of all published methods have in common.
+
+A string such as 'size=L,variant=binary,data=folder,data_dir=PATH' holds a size
+and a variant of the method, and any option of `configs.kws` but `padding`.
+Data set, pipeline and optimizer are those of `configs.kws`. Each file quotes
+the published recipe and sets what of it the training has, for the published
+network; the binary networks are trained as ours is.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from configs import kws
+from configs import parse
+
+VARIANTS = ('float', 'binary', 'overflow', 'binary_firstlast8')
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+  """A configuration, unlocked, to be changed by a method's file.
+
+  Attributes:
+    config: with the method's network.
+    size: of the network.
+    variant: of the network.
+  """
+
+  config: ml_collections.ConfigDict
+  size: str
+  variant: str
+
+  @property
+  def is_float(self) -> bool:
+    """Whether it is the network as published."""
+    return self.variant == 'float'
+
+
+def start(
+  string: str,
+  name: str,
+  sizes: Sequence[str],
+  variants: Sequence[str] = VARIANTS,
+) -> Start:
+  """Reads a config string.
+
+  Args:
+    string: options separated by commas.
+    name: of the network.
+    sizes: that can be asked for; the first is the default.
+    variants: that can be asked for; the first is the default.
+
+  Returns:
+    The configuration of `configs.kws` with this network; of a binary variant
+    without overflow, it has accumulators of 16 bits.
+
+  Raises:
+    ValueError: an option or value that does not exist.
+  """
+  own = {'size': parse.choice(*sizes), 'variant': parse.choice(*variants)}
+  parsers = {k: v for k, v in kws.OPTIONS.items() if k != 'padding'} | own
+  options = parse.options(string, parsers)
+  variant = options.get('variant', variants[0])
+  passed = [
+    part for part in string.split(',')
+    if part and part.partition('=')[0] not in own
+  ]
+  narrow = variant == 'overflow'
+  passed.append(f'variant={"overflow" if narrow else "float"}')
+  config = kws.get_config(','.join(passed)).unlock()
+  config.name = f'{config.name}_{name}'
+  config.model.name = name
+  config.model.size = options.get('size', sizes[0])
+  config.model.variant = variant
+  if not narrow and 'accumulator_bits' not in options:
+    config.accumulator.bits = 16
+  return Start(config, config.model.size, variant)
+
+
+def set_front_end(
+  begun: Start,
+  *,
+  window_ms: float,
+  hop_ms: float,
+  bins: int,
+  mel_bins: int | None = 40,
+  **edges: Any,
+) -> None:
+  """Sets the method's own input.
+
+  Thermometers read log-mel features, and as many of them as the published
+  network reads cosine coefficients, so that all layers behind the input have
+  its shapes. A first layer of 8 or more bits reads what the published one does.
+
+  Args:
+    begun: the configuration.
+    window_ms: length of a frame.
+    hop_ms: distance between two.
+    bins: features of a frame.
+    mel_bins: under the published network's MFCC; None if it reads log-mel.
+    **edges: other fields of the front end.
+  """
+  front_end = begun.config.front_end
+  front_end.window_ms = window_ms
+  front_end.hop_ms = hop_ms
+  front_end.update(edges)
+  if mel_bins and begun.variant not in ('binary', 'overflow'):
+    front_end.kind = 'mfcc'
+    front_end.mel_bins = mel_bins
+    front_end.coefficients = bins
+  else:
+    front_end.mel_bins = bins
+
+
+def set_recipe(begun: Start, **fields: float) -> None:
+  """Sets fields of `config.optimizer` for the float network alone.
+
+  A published learning rate is that of real weights; latent weights of +-1 are
+  trained by the recipe of `configs.kws`.
+  """
+  if begun.is_float:
+    begun.config.optimizer.update(fields)
+
+
+def set_augmentation(begun: Start, **fields: float) -> None:
+  """Sets fields of `config.augmentation` for the float network alone."""
+  if begun.is_float:
+    begun.config.augmentation.update(fields)
+
+
+def set_masks(begun: Start, *, time: int, frequency: int) -> None:
+  """Two masks of each kind (SpecAugment), of up to so many frames and bins."""
+  masks = {
+    'time_masks_number': 2, 'time_mask_max_size': time,
+    'frequency_masks_number': 2 if frequency else 0,
+    'frequency_mask_max_size': max(frequency, 1),
+  }
+  set_augmentation(begun, **masks)
+
+
+def set_hello_edge_recipe(begun: Start) -> None:
+  """Adam at 5e-4, shift and frequent noise, as TensorFlow's example has it."""
+  set_recipe(begun, learning_rate=5e-4, label_smoothing=0.0)
+  set_noise(begun)
+
+
+def set_noise(begun: Start) -> None:
+  """Background noise in 0.8 of the clips, of a volume up to 0.1."""
+  set_augmentation(
+    begun, background_frequency=0.8, background_volume=0.1
+  )

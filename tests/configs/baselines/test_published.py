@@ -1,0 +1,245 @@
+import functools
+import pathlib
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bnn_jax.nn import layers
+from bnn_jax.training import evaluate
+from bnn_jax.training import setup
+from bnn_jax.training import state as state_lib
+from bnn_jax.training import steps
+from configs import kws
+from tests import published
+
+VARIANTS = ('float', 'binary', 'overflow', 'binary_firstlast8')
+FOLDER = pathlib.Path(__file__).parents[3] / 'configs' / 'baselines'
+
+# Methods whose stream of variant 'overflow' is one of integers.
+INTEGERS = (
+  'bifsmn', 'cnn_one_fstride4', 'cnn_trad_fpool3', 'dnn', 'ds_cnn',
+  'matchboxnet', 'res', 'tc_resnet',
+)
+
+
+def test_every_method_has_a_file():
+  names = {path.stem for path in FOLDER.glob('*.py')}
+  assert names == {*published.TINY, '__init__', 'published'}
+
+
+@pytest.mark.parametrize('name', published.TINY)
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_every_size_loads_locks_and_builds(name, variant):
+  for size in published.module(name).SIZES:
+    config = published.config(name, f'size={size},variant={variant}')
+    assert config.is_locked
+    assert (config.model.name, config.model.size) == (name, size)
+    assert config.model.variant == variant
+    setup.model(config)
+    bits = {'overflow': 8}.get(variant, 16)
+    assert setup.accumulators(config).default.bits == bits
+    assert setup.penalty_kind(config) == (
+      'hinge' if variant == 'overflow' else 'none'
+    )
+
+
+@pytest.mark.parametrize('name', published.TINY)
+@pytest.mark.parametrize('variant', ('float', 'overflow'))
+def test_the_first_size_passes_the_checks_of_training(name, variant):
+  setup.check_training(published.config(name, f'variant={variant}'))
+
+
+def test_res15_passes_with_a_narrower_stream():
+  setup.check_training(published.config('res', 'size=res15,variant=overflow'))
+
+
+def test_shapes_of_the_input():
+  shapes = {
+    (name, variant): tuple(
+      setup.input_shape(published.config(name, f'variant={variant}')).values()
+    )
+    for name in published.TINY for variant in ('float', 'binary')
+  }
+  expected = {
+    'bc_resnet': (101, 40), 'bifsmn': (32, 32), 'cnn_one_fstride4': (49, 40),
+    'cnn_trad_fpool3': (49, 40), 'crnn': (49, 10), 'dnn': (25, 10),
+    'ds_cnn': (49, 10), 'kwt': (98, 40), 'matchboxnet': (98, 64),
+    'mhatt_rnn': (49, 20), 'res': (101, 40), 'tc_resnet': (98, 40),
+  }
+  for (name, _), shape in shapes.items():
+    assert shape == expected[name], name
+
+
+def test_thermometers_read_log_mel():
+  assert published.config('ds_cnn', 'variant=float').front_end.kind == 'mfcc'
+  for variant in ('binary', 'overflow'):
+    front_end = published.config('ds_cnn', f'variant={variant}').front_end
+    assert (front_end.kind, front_end.mel_bins) == ('log_mel', 10)
+  assert published.config('bc_resnet').front_end.kind == 'log_mel'
+
+
+def test_recipes_are_of_the_float_network():
+  ours = kws.get_config()
+  float_config = published.config('kwt', 'variant=float')
+  assert float_config.optimizer.weight_decay == 0.1
+  assert float_config.augmentation.time_masks_number == 2
+  binary = published.config('kwt', 'variant=binary')
+  assert binary.optimizer == ours.optimizer
+  assert binary.augmentation == ours.augmentation
+
+
+def test_options_of_our_network_hold():
+  config = published.config(
+    'crnn', 'data=folder,data_dir=/d,classes=35,seed=7,epochs=2,size=L,'
+    'variant=overflow,accumulator_bits=5,overflow_mode=saturate,simd=8'
+  )
+  assert (config.data.source, config.data.data_dir) == ('folder', '/d')
+  assert (config.data.classes, config.seed) == (35, 7)
+  assert (config.training.epochs, config.model.size) == (2, 'L')
+  register = setup.accumulators(config).default
+  assert (register.bits, register.overflow_mode, register.simd) == (
+    5, 'saturate', 8
+  )
+  assert published.config('crnn', 'smoke').name == 'kws_smoke_crnn'
+  assert published.config('crnn', 'smoke').training.epochs == 3
+
+
+@pytest.mark.parametrize('string, message', [
+  ('size=XL', 'size=XL is not possible; choose one of S, M, L'),
+  ('variant=paper', 'variant=paper is not possible'),
+  ('padding=valid', "'padding' does not exist"),
+])
+def test_bad_options(string, message):
+  with pytest.raises(ValueError, match=message):
+    published.config('crnn', string)
+
+
+def state_of(config, model, optimizer):
+  """A state without a compilation: random parameters, a fixed input."""
+  create = functools.partial(
+    state_lib.create, model, optimizer, seed=0, **setup.input_shape(config)
+  )
+  random = np.random.default_rng(0)
+  levels = np.linspace(20, 230, config.model.thermometer_levels)
+
+  def fill(path, like):
+    match path[-1].key:
+      case 'thresholds' if like.dtype == jnp.int32:
+        return np.broadcast_to(levels.astype(np.int32), like.shape)
+      case 'mean' if path[0].key == 'model':
+        return np.full(like.shape, 180.0, np.float32)
+      case 'scale' if path[0].key == 'model':
+        return np.full(like.shape, 0.02, np.float32)
+      case 'var' | 'rstd':
+        return np.ones(like.shape, np.float32)
+    return random.normal(0, 0.3, like.shape).astype(like.dtype)
+
+  like = jax.eval_shape(create)
+  made = {
+    field: jax.tree_util.tree_map_with_path(fill, getattr(like, field))
+    for field in ('params', 'batch_stats', 'inputs', 'deployed')
+  }
+  made['inputs'] |= {'lo': np.float32(-14.0), 'exponent': np.int32(-4)}
+  return state_lib.TrainState(
+    step=jnp.int32(0), opt_state=optimizer.init(made['params']),
+    rng=jax.random.key_data(jax.random.key(0)), **made,
+  )
+
+
+# XLA's fastest way to a program.
+COMPILATION = steps.compiler_options() | {
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
+}
+
+
+@pytest.mark.parametrize('name', published.TINY)
+@pytest.mark.parametrize('variant', ['float', 'binary', 'binary_firstlast8'])
+def test_a_step_is_traced(name, variant, monkeypatch):
+  with published.tiny_sizes(monkeypatch):
+    config = published.config(name, f'variant={variant}')
+    model, optimizer = setup.model(config), setup.optimizer(config, 10)
+    like = jax.eval_shape(lambda: state_of(config, model, optimizer))
+    batch = {'audio': np.zeros((2, 16000), 'f4'), 'label': np.arange(2)}
+    after, _ = jax.eval_shape(
+      setup.train_step(config, model, 10), like, batch
+    )
+  assert jax.tree.structure(after) == jax.tree.structure(like)
+  assert jax.tree.leaves(after) == jax.tree.leaves(like)
+
+
+def features(config, clips):
+  """Quantized noise.
+
+  Of two clips, a batch normalization would make -1 and +1 of a dense layer's
+  sums, where the signs behind have no gradient: take more.
+  """
+  shape = clips, *setup.input_shape(config).values()
+  return np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize('name, variant', [
+  *((name, 'overflow') for name in published.TINY),
+  ('bifsmn', 'paper'), ('crnn', 'float'), ('ds_cnn', 'binary'),
+  ('tc_resnet', 'binary_firstlast8'),
+])
+def test_a_step_trains(name, variant, monkeypatch):
+  with published.tiny_sizes(monkeypatch):
+    config = published.config(name, f'variant={variant}')
+    config.model.learn_preload = True
+    model, optimizer = setup.model(config), optax.adam(0.01)
+    before = state_of(config, model, optimizer)
+    update = jax.jit(steps.make_update_step(
+      model, optimizer, steps=10, frozen_share=0.1,
+      learning_rate=lambda step: 0.01 + 0.0 * step,
+      penalty_weight=lambda step: 1.0,
+      penalty_kind=setup.penalty_kind(config), penalty_margin=0.5,
+      label_smoothing=config.optimizer.label_smoothing, balanced=False,
+      teacher=None, distillation_weight=0.0, temperature=1.0,
+    ))
+    clips = before, features(config, 4), np.arange(4)
+    compiled = update.lower(*clips).compile(compiler_options=COMPILATION)
+    after, metrics = compiled(*clips)
+    assert np.isfinite(metrics.compute()['loss'])
+    still = [
+      jax.tree_util.keystr(path)
+      for (path, old), new in zip(
+        jax.tree_util.tree_leaves_with_path(before.params),
+        jax.tree.leaves(after.params), strict=True,
+      )
+      if np.array_equal(old, new)
+    ]
+    assert still == []
+    if variant == 'overflow':
+      check_evaluation(name, config, model, after)
+
+
+def check_evaluation(name, config, model, state):
+  """All products read signs; the logits are integers if the stream is."""
+  shape = setup.input_shape(config)
+  state = evaluate.deployer(model, **shape)(state)
+  q = features(config, 3)
+  magnitudes = []
+
+  def record(call, args, kwargs, context):
+    is_product = isinstance(context.module, layers.BinaryConv)
+    if is_product and context.method_name == '__call__':
+      jax.debug.callback(magnitudes.append, jnp.abs(args[0]).min())
+      jax.debug.callback(magnitudes.append, jnp.abs(args[0]).max())
+    return call(*args, **kwargs)
+
+  def logits_of(variables):
+    with nn.intercept_methods(record):
+      return model.apply(variables, q, train=False)
+
+  logits = jax.jit(logits_of, compiler_options=COMPILATION)(state.variables())
+  jax.effects_barrier()
+  assert len(magnitudes) >= 4
+  assert {float(magnitude) for magnitude in magnitudes} == {1.0}
+  assert logits.shape == (3, 12)
+  assert np.isfinite(logits).all()
+  assert np.array_equal(logits, np.round(logits)) == (name in INTEGERS)

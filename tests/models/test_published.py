@@ -1,0 +1,168 @@
+"""Parameters and multiply-accumulates of every published size, exactly."""
+
+import jax
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.models import costs
+from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import integer
+from tests import published
+
+SETTINGS = {
+  'accumulator': accumulator_lib.Accumulator(8, 'wrap'),
+  'stream': integer.StreamFormat(8, 4), 'levels': 8, 'norm_variant': 'fused',
+  'weight_gradient': 'hard_tanh', 'activation_gradient': 'approx_sign',
+}
+
+# Network, size, frames, features; parameters; millions of MACs as published or
+# as the published layers make them.
+COUNTS = [
+  ('dnn', 'S', 25, 10, 79_644, '0.0792'),
+  ('dnn', 'M', 25, 10, 198_924, '0.1981'),
+  ('dnn', 'L', 25, 10, 495_744, '0.4944'),
+  ('ds_cnn', 'S', 49, 10, 23_180, '2.66'),
+  ('ds_cnn', 'M', 49, 10, 136_580, '9.82'),
+  ('ds_cnn', 'L', 49, 10, 413_736, '28.33'),
+  ('crnn', 'S', 49, 10, 75_432, '1.50'),
+  ('crnn', 'M', 49, 10, 189_032, '3.80'),
+  ('crnn', 'L', 49, 10, 485_004, '9.63'),
+  ('cnn_trad_fpool3', 'trad-fpool3', 49, 40, 523_776, '38.01'),
+  ('cnn_one_fstride4', 'one-fstride4', 49, 40, 148_496, '0.732'),
+  ('res', 'res8', 101, 40, 110_307, '37.2'),
+  ('res', 'res8-narrow', 101, 40, 19_905, '7.03'),
+  ('res', 'res15', 101, 40, 237_882, '958.8'),
+  ('res', 'res15-narrow', 101, 40, 42_648, '171.3'),
+  ('res', 'res26', 101, 40, 438_357, '439.0'),
+  ('res', 'res26-narrow', 101, 40, 78_387, '78.7'),
+  ('tc_resnet', '8', 98, 40, 65_168, '1.52'),
+  ('tc_resnet', '8-1.5', 98, 40, 144_264, '3.28'),
+  ('tc_resnet', '14', 98, 40, 135_856, '3.03'),
+  ('tc_resnet', '14-1.5', 98, 40, 303_000, '6.68'),
+  ('matchboxnet', '3x1x64', 98, 64, 74_892, '9.19'),
+  ('matchboxnet', '3x2x64', 98, 64, 90_444, '11.13'),
+  ('bc_resnet', '1', 101, 40, 9_232, '2.48'),
+  ('bc_resnet', '1.5', 101, 40, 17_154, '4.61'),
+  ('bc_resnet', '2', 101, 40, 27_284, '7.32'),
+  ('bc_resnet', '3', 101, 40, 54_168, '14.5'),
+  ('bc_resnet', '6', 101, 40, 187_812, '50.3'),
+  ('bc_resnet', '8', 101, 40, 321_068, '85.9'),
+  ('kwt', '1', 98, 40, 607_308, '73.7'),
+  ('kwt', '2', 98, 40, 2_394_252, '264'),
+  ('kwt', '3', 98, 40, 5_360_844, '571'),
+  ('bifsmn', 'v1', 32, 32, 600_263, '5.43'),
+  ('bifsmn', 'v2', 32, 32, 600_263, '5.43'),
+  # Published as 743,047 and 756,711, with the running statistics.
+  ('mhatt_rnn', 'paper', 49, 20, 743_025, '20.5'),
+  ('mhatt_rnn', 'new', 98, 40, 756_689, '42.5'),
+]
+
+# Multiply-accumulates that stay real in the binary networks of the first size:
+# scores and weighted means of the attentions.
+REAL_MACS = {
+  'kwt': 12 * 2 * 99 * 99 * 64,
+  'mhatt_rnn': 2 * 4 * 49 * 256,
+}
+
+
+def network(name, size, variant='float', classes=12):
+  return published.module(name).build(size, variant, classes, **SETTINGS)
+
+
+def variables_of(model, frames, bins):
+  q = jax.ShapeDtypeStruct((1, frames, bins), 'uint8')
+  made = jax.eval_shape(
+    lambda q: model.init(jax.random.key(0), q, train=False), q
+  )
+  return made, q
+
+
+def number(tree):
+  return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def products(model, frames, bins):
+  variables, q = variables_of(model, frames, bins)
+  return costs.products(jax.make_jaxpr(
+    lambda variables, q: model.apply(variables, q, train=False)
+  )(variables, q))
+
+
+def millions(macs, digits):
+  """`macs` with as many digits behind the point as `digits` has."""
+  return f'{macs / 1e6:.{len(digits.partition(".")[2])}f}'
+
+
+@pytest.mark.parametrize('name, size, frames, bins, parameters, macs', COUNTS)
+def test_counts_are_the_published_ones(
+  name, size, frames, bins, parameters, macs
+):
+  model = network(name, size)
+  assert number(variables_of(model, frames, bins)[0]['params']) == parameters
+  found = costs.total(products(model, frames, bins))
+  assert millions(found, macs) == macs
+
+
+def test_every_size_is_counted():
+  counted = [row[:2] for row in COUNTS]
+  assert sorted(counted) == sorted(
+    (name, size)
+    for name in published.TINY for size in published.module(name).SIZES
+  )
+
+
+@pytest.mark.parametrize('size, parameters, macs', [
+  ('3x1x64', 77_214, '9.20'), ('3x2x64', 92_766, '11.14'),
+])
+def test_matchboxnet_is_published_with_30_classes(size, parameters, macs):
+  model = network('matchboxnet', size, classes=30)
+  assert number(variables_of(model, 98, 64)[0]['params']) == parameters
+  assert millions(costs.total(products(model, 98, 64)), macs) == macs
+
+
+@pytest.mark.parametrize('size, shape, parameters', [
+  ('paper', (49, 20), 743_047), ('new', (98, 40), 756_711),
+])
+def test_mhatt_rnn_is_published_with_its_running_statistics(
+  size, shape, parameters
+):
+  variables, _ = variables_of(network('mhatt_rnn', size), *shape)
+  counted = number((variables['params'], variables['batch_stats']))
+  assert counted == parameters
+
+
+@pytest.mark.parametrize('name', published.TINY)
+@pytest.mark.parametrize('variant, last', [
+  ('binary', '1x32'), ('overflow', '1x8'), ('binary_firstlast8', '8x8'),
+])
+def test_all_products_but_the_last_are_binary(name, variant, last):
+  _, size, frames, bins, _, _ = next(r for r in COUNTS if r[0] == name)
+  if variant == 'overflow' and name in (
+    'bc_resnet', 'crnn', 'kwt', 'mhatt_rnn'
+  ):
+    last = '1x32'
+  found = products(network(name, size, variant), frames, bins)
+  widths = costs.by_width(found)
+  assert set(widths) - {'32x32'} == {'1x1', last}
+  assert widths.get('32x32', 0) == REAL_MACS.get(name, 0)
+  if last != '8x8':
+    (classifier,) = [p for p in found if p.weight_bits * p.input_bits > 1
+                     and p.weight_bits == 1]
+    assert classifier.macs % 12 == 0
+
+
+@pytest.mark.parametrize('size, width', [('v1', '1x1'), ('v2', '1x2')])
+def test_bifsmn_as_published(size, width):
+  widths = costs.by_width(products(network('bifsmn', size, 'paper'), 32, 32))
+  # The first convolution and the classifier are real.
+  assert widths == {
+    width: 5_431_296 - 114_688, '32x32': 16 * 16 * 16 * 25 + 1024 * 12
+  }
+
+
+@pytest.mark.parametrize('name', published.TINY)
+def test_bad_sizes_and_variants(name):
+  with pytest.raises(errors.UserError, match="size='XXL' does not exist"):
+    network(name, 'XXL')
+  with pytest.raises(errors.UserError, match="variant='ternary'"):
+    network(name, next(iter(published.module(name).SIZES)), 'ternary')

@@ -1,0 +1,67 @@
+"""A teacher by the command line, and what stops one."""
+
+import json
+
+import ml_collections
+import numpy as np
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.training import teachers
+from bnn_jax.training import workdir
+
+FLAGS = ('--config.training.epochs=1',)
+
+
+@pytest.fixture(scope='module')
+def taught(command, tmp_path_factory):
+  """A float teacher, its student, and the student's run."""
+  folder = tmp_path_factory.mktemp('teachers')
+  run = command(folder / 'teacher', *FLAGS, options=',variant=float')
+  assert run.returncode == 0, run.stderr
+  run = command(
+    folder / 'student', *FLAGS, options=f',teacher={folder / "teacher"}'
+  )
+  return folder, run
+
+
+def config_of(folder):
+  return ml_collections.ConfigDict(workdir.read_config(folder))
+
+
+def inputs():
+  return {'lo': np.float32(0), 'exponent': np.int32(0)}
+
+
+def test_a_student_learns_from_it(taught):
+  folder, run = taught
+  assert run.returncode == 0, run.stderr
+  lines = (folder / 'student' / 'metrics.jsonl').read_text().splitlines()
+  last = [json.loads(line) for line in lines if '"train"' in line][-1]
+  # The penalty is small here; the loss is not the cross entropy alone.
+  assert last['loss'] != pytest.approx(last['cross_entropy'], rel=1e-3)
+
+
+def test_none_is_none(taught):
+  config = config_of(taught[0] / 'teacher')
+  assert teachers.load(config, inputs()) is None
+
+
+def test_another_data_set_is_refused(taught):
+  config = config_of(taught[0] / 'student')
+  with pytest.raises(errors.UserError, match='another data set'):
+    teachers.load(config, inputs())
+
+
+def test_another_front_end_is_refused(taught):
+  config = config_of(taught[0] / 'student')
+  config.front_end.lower_hz = 50.0
+  with pytest.raises(errors.UserError, match='another front_end'):
+    teachers.load(config, inputs())
+
+
+def test_a_missing_teacher_is_refused(taught):
+  config = config_of(taught[0] / 'student')
+  config.distillation.teacher = str(taught[0] / 'nobody')
+  with pytest.raises(errors.UserError, match='nobody'):
+    teachers.load(config, inputs())
