@@ -1,4 +1,7 @@
-"""Which overflow penalty, how strong, and from which share of the range?"""
+"""Which overflow penalty, how strong, from which share of the range on?
+
+And does a share of lambda for each layer, by its overflow, do better?
+"""
 
 
 def sweep(add):
@@ -12,3 +15,9 @@ def sweep(add):
     add(f'margin_{margin:g}', overrides={'penalty.margin': margin})
   for final in (0.0, 0.3, 1.0, 3.0):
     add(f'final_{final:g}', overrides={'penalty.final': final})
+  for bound in (0.0001, 0.001, 0.01):
+    for gain in (0.01, 0.03):
+      add(
+        f'bound_{bound:g}-gain_{gain:g}',
+        overrides={'penalty.bound': bound, 'penalty.gain': gain},
+      )
