@@ -120,7 +120,14 @@ def scratch(
     return max([1, *numbers])
 
   return {
-    'units': most(len(c_conv.places(made, c_conv.UNIT)) for made in plans),
+    'units': most(
+      len(c_conv.places(made, c_conv.UNIT, least=c_conv.NARROW + 1))
+      for made in plans
+    ),
+    'halves': most(
+      len(c_conv.places(made, c_conv.HALF, most=c_conv.NARROW))
+      for made in plans
+    ),
     'slices': most(len(c_conv.places(made, c_conv.SLICE)) for made in plans),
     'outputs': most(len(one.weights) // one.groups for one in convs),
     # One byte more, which a unit that begins within a byte reads.
@@ -197,15 +204,20 @@ class Printer:
     made = c_conv.plan(layer)
     constants = self._constants(layer, made)
     x, y = self._place(layer.inputs[0]), self._place(layer.name)
-    plain = [c_text.array(
-      'uint64_t', f'{name}_weights', c_conv.units(layer, made)
-    )]
+    plain, names = [], []
+    for kind, part, weights in (
+      ('uint64_t', 'units', c_conv.units(layer, made)),
+      ('uint16_t', 'halves', c_conv.halves(layer, made)),
+    ):
+      names.append(f'{name}_{part}' if weights.size else 'NULL')
+      if weights.size:
+        plain.append(c_text.array(kind, names[-1], weights))
     preload = 'NULL'
     if layer.preload is not None:
       preload = f'{name}_preload'
       plain.append(c_text.array('Sum', preload, layer.preload))
     call = self._call(
-      'conv_words', '&conv', f'{name}_weights', preload, x, y
+      'conv_words', '&conv', *names, preload, x, y
     )
     if not c_conv.is_for_vectors(layer, made):
       return plain, [*constants, *call]
