@@ -12,10 +12,11 @@ import numpy as np
 
 from bnn_jax.export import specs
 
-# Lanes of a unit of plain C, of its half in narrow words, those of at most
-# NARROW lanes, and of a slice of the vectors.
+# Lanes of a unit of plain C, of a half, into which it cuts narrow words, and of
+# a slice of the vectors.
 UNIT, HALF, SLICE = 64, 16, 8
-NARROW = 32
+# Lanes of the widest narrow word: with 32, POPCNT would count faster.
+NARROW = 16
 # Outputs of a group below which vectors are not worth it, and outputs between
 # two slices: a multiple of this.
 _ALIGNED = 16

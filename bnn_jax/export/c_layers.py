@@ -83,8 +83,15 @@ def types(model: specs.Model, values: Mapping[str, check.Value]) -> Types:
     level='int16_t' if bits <= 15 else 'int32_t',
     step='int16_t' if bits <= 8 else 'int32_t',
     factor='int16_t' if max(factors, default=0) <= _SHORT else 'int32_t',
-    wide='int32_t' if max(products, default=0) <= _INT else 'int64_t',
+    wide=_narrowest(max(products, default=0)),
   )
+
+
+def _narrowest(largest: int) -> str:
+  """The type that holds a magnitude."""
+  if largest <= _SHORT:
+    return 'int16_t'
+  return 'int32_t' if largest <= _INT else 'int64_t'
 
 
 def _magnitude(array: np.ndarray | None) -> int:
@@ -139,12 +146,15 @@ def scratch(
 
 
 def typedefs(kinds: Types, sizes: Mapping[str, int]) -> str:
-  """The types' names in C, and the largest number of slices."""
+  """The types' names in C, and the constants of the convolutions."""
   lines = [
     f'typedef {kind} {name.capitalize()};'
     for name, kind in kinds._asdict().items()
   ]
-  return '\n'.join([*lines, '', f'#define BNN_MOST_SLICES {sizes["slices"]}'])
+  return '\n'.join([
+    *lines, '', f'#define BNN_MOST_SLICES {sizes["slices"]}',
+    f'#define BNN_NARROW {c_conv.NARROW}',
+  ])
 
 
 class Printer:

@@ -18,9 +18,6 @@
 #define BNN_UNROLLED
 #endif
 
-/* Words of more lanes are counted 64 at a time, others 16 at a time. */
-#define BNN_NARROW 32
-
 /* Elements at equal places of the arrays of a loop may share their memory. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define BNN_INDEPENDENT _Pragma("GCC ivdep")
