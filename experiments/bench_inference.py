@@ -15,8 +15,11 @@ of one layer take. Before the networks of others stands our front end in C with
 their frames, but without the cosine transform of their MFCC.
 
 `rooflines` tells, for each of our networks and sets of instructions, the time
-of its convolutions, the bits a microsecond that these count, the bits that the
-instructions count from registers to registers, and `share`, their ratio.
+of its convolutions (`convolutions_us`), their products a microsecond
+(`bits_per_us`), and what the same instructions reach between registers:
+`popcount_bits_per_us` counting alone, `product_bits_per_us` with the exclusive
+or and the addition that a product and a sum take. The shares are ratios to
+these.
 `ratios` divides two medians. `left_out` says what could not be run, and why.
 """
 
@@ -155,12 +158,12 @@ def show(result: dict[str, Any]) -> None:
   Args:
     result: see `measure`.
   """
-  console = console_lib.Console(width=100)
+  console = console_lib.Console(width=110)
   table = table_lib.Table(title='microseconds of one clip on one thread')
   for name in ('network', 'runtime'):
-    table.add_column(name)
-  for name in ('MACs', 'median', 'p99', 'with front end', 'p99', 'model kB',
-               'memory kB', 'accuracy'):
+    table.add_column(name, no_wrap=True)
+  for name in ('MACs', 'median', 'p99', 'with front', 'p99', 'kB',
+               'RAM kB', 'right'):
     table.add_column(name, justify='right')
   for row in result['rows']:
     accuracy = row['accuracy']
@@ -174,13 +177,17 @@ def show(result: dict[str, Any]) -> None:
   console.print(table)
   table = table_lib.Table(title='counting bits inside the convolutions')
   for name in ('network', 'runtime', 'convolutions µs', 'bits a µs',
-               'of registers', 'share'):
+               'count', 'share', 'xor, count, add', 'share'):
     table.add_column(name, justify='right')
   for row in result['rooflines']:
     table.add_row(
-      row['network'], row['runtime'], f'{row["convolutions_us"]:.1f}',
-      f'{row["bits_per_us"]:.0f}', f'{row["roofline_bits_per_us"]:.0f}',
-      f'{100 * row["share"]:.0f} %',
+      row['network'], row['runtime'],
+      *(f'{row[key]:.{digits}f}' for key, digits in (
+        ('convolutions_us', 1), ('bits_per_us', 0),
+        ('popcount_bits_per_us', 0))),
+      f'{100 * row["popcount_share"]:.0f} %',
+      f'{row["product_bits_per_us"]:.0f}',
+      f'{100 * row["product_share"]:.0f} %',
     )
   console.print(table)
   for name, value in result['ratios'].items():
@@ -288,16 +295,21 @@ def _front_ends(exports, folder, samples):
 
 def _rooflines(networks):
   rows = []
-  rates: dict[str, float] = {}
+  rates: dict[str, list[float]] = {}
   for (name, target), network in networks.items():
     if target not in rates:
-      rates[target] = inference_c.popcount_bits_per_us(network, _best_us)
+      rates[target] = [
+        inference_c.bits_per_us(network, function, _best_us)
+        for function in ('bench_popcount', 'bench_products')
+      ]
     spent = inference_c.convolutions_us(network, _best_us)
     rate = network.macs / spent
+    count, product = rates[target]
     rows.append({
       'network': name, 'runtime': target, 'convolutions_us': spent,
-      'bits_per_us': rate, 'roofline_bits_per_us': rates[target],
-      'share': rate / rates[target],
+      'bits_per_us': rate, 'popcount_bits_per_us': count,
+      'product_bits_per_us': product, 'popcount_share': rate / count,
+      'product_share': rate / product,
     })
   return rows
 

@@ -82,7 +82,7 @@ def compile_network(
   header = (sources / 'bnn_model.h').read_text()
   stated = json.loads((export / 'model.json').read_text())
   return Network(
-    _library(path), _macs(stated), _bytes(parts[0]), _define(header, 'MEMORY'),
+    ctypes.CDLL(str(path)), _macs(stated), _bytes(parts[0]), _define(header, 'MEMORY'),
     _define(header, 'CLASSES'),
     (_define(header, 'FRAMES'), _define(header, 'BINS')),
   )
@@ -114,16 +114,17 @@ def convolutions_us(network: Network, best_of) -> float:
   return best_of(network.library.bench_convolutions)
 
 
-def popcount_bits_per_us(network: Network, best_of) -> float:
-  """Bits that its instructions count, from registers to registers.
+def bits_per_us(network: Network, function: str, best_of) -> float:
+  """Bits that its instructions process, from registers to registers.
 
   Args:
     network: the network.
+    function: 'bench_popcount' or 'bench_products' of bench_inference.c.
     best_of: the shortest time of a function, in microseconds.
   """
-  count = network.library.bench_popcount
-  bits = count(ROOFLINE_ROUNDS)
-  return bits / best_of(lambda: count(ROOFLINE_ROUNDS))
+  process = getattr(network.library, function)
+  process.restype = ctypes.c_int64
+  return process(ROOFLINE_ROUNDS) / best_of(lambda: process(ROOFLINE_ROUNDS))
 
 
 def _options(target: str) -> tuple[str, ...]:
@@ -142,12 +143,6 @@ def _compile(*arguments: str) -> None:
       f'{program} does not compile {arguments[1]} '
       f'({done.stderr.strip()[:200]!r}); write the exports anew.'
     )
-
-
-def _library(path: pathlib.Path) -> ctypes.CDLL:
-  library = ctypes.CDLL(str(path))
-  library.bench_popcount.restype = ctypes.c_int64
-  return library
 
 
 def _define(header: str, name: str) -> int:

@@ -76,7 +76,9 @@ def _onnx(path):
 
 
 def _larq(path):
-  module = importlib.import_module('larq_compute_engine.tflite.python.interpreter')
-  interpreter = module.Interpreter(path.read_bytes(), num_threads=1)
-  clip = [np.ones(interpreter.input_shapes[0], np.float32)]
-  return lambda: interpreter.predict(clip)
+  module = importlib.import_module(
+    'larq_compute_engine.tflite.python.interpreter')
+  outer = module.Interpreter(path.read_bytes(), num_threads=1)
+  clip = [np.ones(outer.input_shapes[0], np.float32)]
+  # Without the loop over clips that the outer one is.
+  return lambda: outer.interpreter.predict(clip)

@@ -53,9 +53,9 @@ def _reader(net: peer_layers.Net):
 
 
 def _model(net, weights):
+  from onnx import TensorProto
   from onnx import helper
   from onnx import numpy_helper
-  from onnx import TensorProto
 
   nodes, arrays = [], []
 

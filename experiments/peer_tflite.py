@@ -57,7 +57,6 @@ def write_larq(folder: pathlib.Path) -> None:
   _tensorflow()
   import larq_compute_engine
 
-  # Made for earlier versions, whose function of the same purpose this was.
   data = larq_compute_engine.convert_keras_model(_larq())
   (folder / f'{LARQ}.tflite').write_bytes(data)
 
@@ -79,12 +78,11 @@ def _keras(net, weights):
   for conv, source, pair in zip(
     net.convs, net.sources(), weights[:-1], strict=True
   ):
-    common = {'kernel_size': conv.kernel, 'strides': conv.stride,
-              'padding': 'same', 'weights': pair}
+    common = {'strides': conv.stride, 'padding': 'same', 'weights': pair}
     if conv.outputs:
-      y = layers.Conv2D(conv.outputs, **common)(made[source])
+      y = layers.Conv2D(conv.outputs, conv.kernel, **common)(made[source])
     else:
-      y = _depthwise(layers, conv, made[source], pair)
+      y = layers.DepthwiseConv2D(conv.kernel, **common)(made[source])
     if conv.add is not None:
       y = layers.Add()([y, made[conv.add]])
     made.append(layers.ReLU()(y))
@@ -93,15 +91,8 @@ def _keras(net, weights):
   return tf_keras.Model(made[0], logits)
 
 
-def _depthwise(layers, conv, x, pair):
-  """A depthwise convolution, whose strides Keras wants to be equal."""
-  return layers.DepthwiseConv2D(
-    conv.kernel, strides=conv.stride, padding='same', weights=pair
-  )(x)
-
-
 def _larq():
-  """size M in larq."""
+  """Size M in larq."""
   import larq
   import tf_keras
 

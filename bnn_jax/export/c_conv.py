@@ -155,8 +155,7 @@ def places(
 
 
 def units(layer: specs.Conv, made: Plan) -> np.ndarray:
-  """Weights of plain C: uint64 `[G, units, N_g]`, of words that are not narrow.
-  """
+  """Weights of plain C: uint64 `[G, units, N_g]`, of words not narrow."""
   return _packed(layer, places(made, UNIT, least=NARROW + 1), '<u8')
 
 
