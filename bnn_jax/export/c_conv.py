@@ -6,13 +6,17 @@ outputs of a group, U lanes of a unit.
 
 import dataclasses
 import math
+import sys
 
 import numpy as np
 
 from bnn_jax.export import specs
 
-# Lanes of a unit of plain C, and of a slice of the vectors.
-UNIT, SLICE = 64, 8
+# Lanes of a unit of plain C, of a half, into which it cuts narrow words, and of
+# a slice of the vectors.
+UNIT, HALF, SLICE = 64, 16, 8
+# Lanes of the widest narrow word: with 32, POPCNT would count faster.
+NARROW = 16
 # Outputs of a group below which vectors are not worth it, and outputs between
 # two slices: a multiple of this.
 _ALIGNED = 16
@@ -125,34 +129,44 @@ def is_for_vectors(layer: specs.Conv, made: Plan) -> bool:
   return fits and made.bits <= 16 and outputs >= _ALIGNED
 
 
-def places(made: Plan, lanes: int) -> np.ndarray:
+def places(
+  made: Plan, lanes: int, least: int = 0, most: int = sys.maxsize
+) -> np.ndarray:
   """Which operand is in each lane of each unit.
 
   Args:
     made: the plan.
     lanes: U; a unit holds lanes of one word.
+    least: lanes of a word, of fewer of which there are no units.
+    most: lanes of a word, of more of which there are no units.
 
   Returns:
     int64 `[units, U]`, -1 where there is none.
   """
-  rows, place = [], 0
+  rows, place = [np.zeros((0, lanes), np.int64)], 0
   words = [made.full_lanes] * made.full_words + [made.rest_lanes]
   for word in words * made.repeats:
-    for first in range(0, word, lanes):
-      count = min(lanes, word - first)
-      row = np.full(lanes, -1)
-      row[:count] = place + first + np.arange(count)
-      rows.append(row)
+    if least <= word <= most:
+      count = -(-word // lanes) * lanes
+      row = np.arange(count)
+      rows.append(np.where(row < word, place + row, -1).reshape(-1, lanes))
     place += word
-  return np.stack(rows)
+  return np.concatenate(rows)
 
 
 def units(layer: specs.Conv, made: Plan) -> np.ndarray:
-  """Weights of plain C: uint64 `[G, units, N_g]`."""
-  bytes_of_unit = np.packbits(
-    _lanes(layer, places(made, UNIT)), axis=-1, bitorder='little'
-  )
-  return np.ascontiguousarray(bytes_of_unit).view('<u8')[..., 0]
+  """Weights of plain C: uint64 `[G, units, N_g]`, of words not narrow."""
+  return _packed(layer, places(made, UNIT, least=NARROW + 1), '<u8')
+
+
+def halves(layer: specs.Conv, made: Plan) -> np.ndarray:
+  """Weights of plain C: uint16 `[G, halves, N_g]`, of narrow words."""
+  return _packed(layer, places(made, HALF, most=NARROW), '<u2')
+
+
+def _packed(layer: specs.Conv, index: np.ndarray, kind: str) -> np.ndarray:
+  rows = np.packbits(_lanes(layer, index), axis=-1, bitorder='little')
+  return np.ascontiguousarray(rows).view(kind)[..., 0]
 
 
 def slices(layer: specs.Conv, made: Plan) -> np.ndarray:

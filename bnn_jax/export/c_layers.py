@@ -83,8 +83,15 @@ def types(model: specs.Model, values: Mapping[str, check.Value]) -> Types:
     level='int16_t' if bits <= 15 else 'int32_t',
     step='int16_t' if bits <= 8 else 'int32_t',
     factor='int16_t' if max(factors, default=0) <= _SHORT else 'int32_t',
-    wide='int32_t' if max(products, default=0) <= _INT else 'int64_t',
+    wide=_narrowest(max(products, default=0)),
   )
+
+
+def _narrowest(largest: int) -> str:
+  """The type that holds a magnitude."""
+  if largest <= _SHORT:
+    return 'int16_t'
+  return 'int32_t' if largest <= _INT else 'int64_t'
 
 
 def _magnitude(array: np.ndarray | None) -> int:
@@ -120,7 +127,14 @@ def scratch(
     return max([1, *numbers])
 
   return {
-    'units': most(len(c_conv.places(made, c_conv.UNIT)) for made in plans),
+    'units': most(
+      len(c_conv.places(made, c_conv.UNIT, least=c_conv.NARROW + 1))
+      for made in plans
+    ),
+    'halves': most(
+      len(c_conv.places(made, c_conv.HALF, most=c_conv.NARROW))
+      for made in plans
+    ),
     'slices': most(len(c_conv.places(made, c_conv.SLICE)) for made in plans),
     'outputs': most(len(one.weights) // one.groups for one in convs),
     # One byte more, which a unit that begins within a byte reads.
@@ -132,12 +146,15 @@ def scratch(
 
 
 def typedefs(kinds: Types, sizes: Mapping[str, int]) -> str:
-  """The types' names in C, and the largest number of slices."""
+  """The types' names in C, and the constants of the convolutions."""
   lines = [
     f'typedef {kind} {name.capitalize()};'
     for name, kind in kinds._asdict().items()
   ]
-  return '\n'.join([*lines, '', f'#define BNN_MOST_SLICES {sizes["slices"]}'])
+  return '\n'.join([
+    *lines, '', f'#define BNN_MOST_SLICES {sizes["slices"]}',
+    f'#define BNN_NARROW {c_conv.NARROW}',
+  ])
 
 
 class Printer:
@@ -197,15 +214,20 @@ class Printer:
     made = c_conv.plan(layer)
     constants = self._constants(layer, made)
     x, y = self._place(layer.inputs[0]), self._place(layer.name)
-    plain = [c_text.array(
-      'uint64_t', f'{name}_weights', c_conv.units(layer, made)
-    )]
+    plain, names = [], []
+    for kind, part, weights in (
+      ('uint64_t', 'units', c_conv.units(layer, made)),
+      ('uint16_t', 'halves', c_conv.halves(layer, made)),
+    ):
+      names.append(f'{name}_{part}' if weights.size else 'NULL')
+      if weights.size:
+        plain.append(c_text.array(kind, names[-1], weights))
     preload = 'NULL'
     if layer.preload is not None:
       preload = f'{name}_preload'
       plain.append(c_text.array('Sum', preload, layer.preload))
     call = self._call(
-      'conv_words', '&conv', f'{name}_weights', preload, x, y
+      'conv_words', '&conv', *names, preload, x, y
     )
     if not c_conv.is_for_vectors(layer, made):
       return plain, [*constants, *call]

@@ -78,6 +78,7 @@ static struct {{
   Sum sums[{outputs}];
   Tally counts[{outputs}];
   Result result[{result}];
+  uint16_t halves[{halves}];
   Stream stream[{stream}];
   uint8_t bits[{bits}];
   uint8_t operands[{operands}];
@@ -197,8 +198,9 @@ def _bytes(sizes: Mapping[str, int], kinds: c_layers.Types) -> int:
     c_layers.bytes_of(kinds.result) * sizes['result']
     + c_layers.bytes_of(kinds.stream) * sizes['stream']
   )
+  halves = 2 * sizes['halves']
   rest = sizes['bits'] + sizes['operands'] + sizes['channels']
-  return -(-(units + sums + streams + rest + 4) // 8) * 8
+  return -(-(units + sums + streams + halves + rest + 4) // 8) * 8
 
 
 def _refuse_planes(model, values) -> None:

@@ -70,8 +70,8 @@ TEXTS = {
   'sign of zero in the stream': (
     'plain', 'conv0/sign', '(r[c] - theta[c])', '(r[c] - theta[c] - 1)'),
   'shift rounds to the nearest': (
-    'plain', 'conv0/norm', '* factors[c]) >> shift',
-    '* factors[c] + ((Wide)1 << shift >> 1)) >> shift'),
+    'plain', 'conv0/norm', '(v >> shift)',
+    '((v + ((Wide)1 << shift >> 1)) >> shift)'),
   'slope rounds towards zero': (
     'plain', 'conv0/act', '* slopes[c]) >> 7', '* slopes[c]) / 128'),
   'padding +1': (

@@ -41,11 +41,13 @@ BNN_INLINE void shift_batch_norm(const Result *a, const Factor *factors,
                                  const int16_t *biases, int32_t shift,
                                  int32_t bits, int32_t frames,
                                  int32_t channels, Stream *y) {
-  const Wide low = -((Wide)1 << (bits - 1)), high = -low - 1;
+  const Wide low = (Wide)(-((Wide)1 << (bits - 1)));
+  const Wide high = (Wide)(-low - 1);
   for (int32_t t = 0; t < frames; ++t) {
     BNN_INDEPENDENT
     for (int32_t c = 0; c < channels; ++c) {
-      Wide v = (((Wide)a[c] * factors[c]) >> shift) + biases[c];
+      Wide v = (Wide)((Wide)a[c] * factors[c]);
+      v = (Wide)((v >> shift) + biases[c]);
       v = v < low ? low : v;
       v = v > high ? high : v;
       y[c] = (Stream)v;

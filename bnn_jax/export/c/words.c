@@ -11,6 +11,13 @@
 #define BNN_LAYER static
 #endif
 
+/* A loop whose steps are too short for one jump each. */
+#if defined(__GNUC__)
+#define BNN_UNROLLED _Pragma("GCC unroll 8")
+#else
+#define BNN_UNROLLED
+#endif
+
 /* Elements at equal places of the arrays of a loop may share their memory. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define BNN_INDEPENDENT _Pragma("GCC ivdep")
@@ -102,12 +109,22 @@ BNN_INLINE void gather(const Conv *c, const uint8_t *bits, int32_t position,
   operands[(place + 7) / 8] = 0;
 }
 
+/* Eight bytes, the first of which is the lowest. */
+BNN_INLINE uint64_t eight(const uint8_t *p) {
+  return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 |
+         (uint64_t)p[3] << 24 | (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 |
+         (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
 /* `count` <= 64 operands from `place` on; the other bits are 0. */
 BNN_INLINE uint64_t unit(const uint8_t *operands, int32_t place,
                          int32_t count) {
   const uint8_t *bytes = operands + place / 8;
   const int32_t shift = place % 8;
   uint64_t bits = 0;
+  if (count == 64 && !shift) {
+    return eight(bytes);
+  }
   for (int32_t i = 0; i < (count + 7) / 8; ++i) {
     uint32_t byte = bytes[i];
     if (shift) {
@@ -118,51 +135,106 @@ BNN_INLINE uint64_t unit(const uint8_t *operands, int32_t place,
   return count == 64 ? bits : bits & ((UINT64_C(1) << count % 64) - 1);
 }
 
-/* Cuts the words of one output into units; returns how many there are. */
-BNN_INLINE int32_t cut(const Conv *c, const uint8_t *operands, uint64_t *units) {
-  int32_t place = 0, made = 0;
+/* Cuts the words of one output into units of 64 lanes, or narrow words into
+ * halves of 16.
+ */
+BNN_INLINE void cut(const Conv *c, const uint8_t *operands, uint64_t *units,
+                    uint16_t *halves) {
+  int32_t place = 0;
   for (int32_t repeat = 0; repeat < c->repeats; ++repeat) {
     for (int32_t word = 0; word <= c->full_words; ++word) {
-      const int32_t end =
-          place + (word < c->full_words ? c->full_lanes : c->rest_lanes);
-      for (; place < end; place += 64) {
-        const int32_t left = end - place;
-        units[made++] = unit(operands, place, left < 64 ? left : 64);
+      const int32_t lanes =
+          word < c->full_words ? c->full_lanes : c->rest_lanes;
+      const int32_t size = lanes > BNN_NARROW ? 64 : 16;
+      for (int32_t begin = 0; begin < lanes; begin += size) {
+        const int32_t count = lanes - begin < size ? lanes - begin : size;
+        const uint64_t bits = unit(operands, place + begin, count);
+        if (lanes > BNN_NARROW) {
+          *units++ = bits;
+        } else {
+          *halves++ = (uint16_t)bits;
+        }
       }
-      place = end;
+      place += lanes;
     }
   }
-  return made;
 }
 
-/* Adds one word to the registers of a group; returns the next word's weights.
- */
-BNN_INLINE const uint64_t *add_word(const Conv *c, const uint64_t *units,
-                                    const uint64_t *weights, int32_t lanes,
-                                    int32_t bias) {
+/* Where the next word's operands and weights begin. */
+typedef struct {
+  const uint64_t *units, *weights;
+  const uint16_t *halves, *half_weights;
+} Place;
+
+BNN_INLINE Sum added(const Conv *c, int32_t sum, int32_t bias, int32_t count) {
+  const Sum low = (Sum)-((int32_t)1 << (c->bits - 1));
+  const Sum high = (Sum)(((int32_t)1 << (c->bits - 1)) - 1);
+  Sum v = (Sum)(sum + bias - c->scale * count);
+  if (c->saturates) {
+    v = v < low ? low : v;
+    v = v > high ? high : v;
+  }
+  return v;
+}
+
+/* Adds one word to the registers of a group. */
+BNN_INLINE void add_word(const Conv *c, Place *at, int32_t lanes,
+                         int32_t bias) {
   Tally *const counts = memory.counts;
   Sum *const sums = memory.sums;
   const int32_t outputs = c->outputs;
-  const Sum low = (Sum)-((int32_t)1 << (c->bits - 1));
-  const Sum high = (Sum)(((int32_t)1 << (c->bits - 1)) - 1);
+  const uint64_t first = *at->units++;
+  BNN_UNROLLED
   for (int32_t n = 0; n < outputs; ++n) {
-    counts[n] = (Tally)popcount(units[0] ^ weights[n]);
+    counts[n] = (Tally)popcount(first ^ at->weights[n]);
   }
-  for (int32_t i = 1; i < (lanes + 63) / 64; ++i) {
-    weights += outputs;
+  at->weights += outputs;
+  for (int32_t begin = 64; begin < lanes; begin += 64) {
+    const uint64_t next = *at->units++;
+    BNN_UNROLLED
     for (int32_t n = 0; n < outputs; ++n) {
-      counts[n] = (Tally)(counts[n] + popcount(units[i] ^ weights[n]));
+      counts[n] = (Tally)(counts[n] + popcount(next ^ at->weights[n]));
     }
+    at->weights += outputs;
   }
   for (int32_t n = 0; n < outputs; ++n) {
-    Sum v = (Sum)(sums[n] + bias - c->scale * counts[n]);
-    if (c->saturates) {
-      v = v < low ? low : v;
-      v = v > high ? high : v;
-    }
-    sums[n] = v;
+    sums[n] = added(c, sums[n], bias, counts[n]);
   }
-  return weights + outputs;
+}
+
+/* The ones of each four bits. */
+BNN_INLINE uint16_t ones_of_four(uint16_t x) {
+  x = (uint16_t)(x - (x >> 1 & 0x5555));
+  return (uint16_t)((x & 0x3333) + (x >> 2 & 0x3333));
+}
+
+/* The sum of four numbers of four bits. */
+BNN_INLINE uint16_t sum_of_fours(uint16_t x) {
+  x = (uint16_t)((x & 0x0f0f) + (x >> 4 & 0x0f0f));
+  return (uint16_t)((x + (x >> 8)) & 63);
+}
+
+/* Adds a word of at most BNN_NARROW lanes; vectors of compilers hold eight
+ * outputs.
+ */
+BNN_INLINE void add_narrow_word(const Conv *c, Place *at, int32_t lanes,
+                                int32_t bias) {
+  Sum *const sums = memory.sums;
+  const int32_t outputs = c->outputs;
+  const uint16_t first = at->halves[0];
+  const uint16_t second = lanes > 16 ? at->halves[1] : 0;
+  const uint16_t *const low = at->half_weights;
+  const uint16_t *const high = lanes > 16 ? low + outputs : low;
+  for (int32_t n = 0; n < outputs; ++n) {
+    uint16_t fours = ones_of_four((uint16_t)(first ^ low[n]));
+    if (lanes > 16) {
+      fours =
+          (uint16_t)(fours + ones_of_four((uint16_t)(second ^ high[n])));
+    }
+    sums[n] = added(c, sums[n], bias, sum_of_fours(fours));
+  }
+  at->halves += lanes > 16 ? 2 : 1;
+  at->half_weights += lanes > 16 ? 2 * outputs : outputs;
 }
 
 BNN_INLINE void finish(const Conv *c, Result *results) {
@@ -175,30 +247,33 @@ BNN_INLINE void finish(const Conv *c, Result *results) {
   }
 }
 
-/* weights: of a group its units, of a unit its outputs.
+/* weights, half_weights: of a group its units or halves, of these its outputs.
  * preload: of every output, or NULL.
  */
 BNN_INLINE void conv_words(const Conv *c, const uint64_t *weights,
-                           const Sum *preload, const uint8_t *bits,
-                           Result *results) {
+                           const uint16_t *half_weights, const Sum *preload,
+                           const uint8_t *bits, Result *results) {
   for (int32_t position = 0; position < c->positions; ++position) {
-    const uint64_t *w = weights;
+    Place at = {NULL, weights, NULL, half_weights};
     for (int32_t group = 0; group < c->groups; ++group) {
-      const uint64_t *units = memory.units;
+      at.units = memory.units;
+      at.halves = memory.halves;
       gather(c, bits, position, group, memory.operands);
-      cut(c, memory.operands, memory.units);
+      cut(c, memory.operands, memory.units, memory.halves);
       for (int32_t n = 0; n < c->outputs; ++n) {
         memory.sums[n] = (Sum)(
             c->start + (preload ? preload[group * c->outputs + n] : 0));
       }
       for (int32_t repeat = 0; repeat < c->repeats; ++repeat) {
-        for (int32_t word = 0; word < c->full_words; ++word) {
-          w = add_word(c, units, w, c->full_lanes, c->full_bias);
-          units += (c->full_lanes + 63) / 64;
-        }
-        if (c->rest_lanes) {
-          w = add_word(c, units, w, c->rest_lanes, c->rest_bias);
-          units += (c->rest_lanes + 63) / 64;
+        for (int32_t word = 0; word <= c->full_words; ++word) {
+          const int is_full = word < c->full_words;
+          const int32_t lanes = is_full ? c->full_lanes : c->rest_lanes;
+          const int32_t bias = is_full ? c->full_bias : c->rest_bias;
+          if (lanes > BNN_NARROW) {
+            add_word(c, &at, lanes, bias);
+          } else if (lanes) {
+            add_narrow_word(c, &at, lanes, bias);
+          }
         }
       }
       finish(c, results);
