@@ -9,6 +9,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.training import checkpoints
+from bnn_jax.training import control
 from bnn_jax.training import state as state_lib
 
 
@@ -18,6 +19,7 @@ def state_at(step, value=0.0):
     step=jnp.int32(step), params=params, batch_stats={'mean': jnp.ones(3)},
     inputs={'lo': jnp.zeros(()), 'model': {}},
     deployed={'a': {'shift': jnp.arange(3, dtype=jnp.int32)}},
+    control=control.create(['a']),
     opt_state=optax.adam(0.1).init(params),
     rng=jnp.array([7, 2**32 - 1], jnp.uint32),
   )

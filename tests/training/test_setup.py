@@ -121,7 +121,7 @@ def test_preloads_and_gates_reach_the_layers():
   layer = network.conv(4, (3,))
   assert (layer.learn_preload, layer.gate_share) == (True, 0.25)
   plain = setup.model(config()).conv(4, (3,))
-  assert (plain.learn_preload, plain.gate_share) == (False, 0.0)
+  assert (plain.learn_preload, plain.gate_share) == (False, 0.5)
 
 
 @pytest.mark.parametrize('key, value', [

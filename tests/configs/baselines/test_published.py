@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from bnn_jax.nn import layers
+from bnn_jax.training import control
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
@@ -143,6 +144,7 @@ def state_of(config, model, optimizer):
     field: jax.tree_util.tree_map_with_path(fill, getattr(like, field))
     for field in ('params', 'batch_stats', 'inputs', 'deployed')
   }
+  made['control'] = control.create(list(like.control.shares))
   made['inputs'] |= {'lo': np.float32(-14.0), 'exponent': np.int32(-4)}
   return state_lib.TrainState(
     step=jnp.int32(0), opt_state=optimizer.init(made['params']),
@@ -190,14 +192,16 @@ def features(config, clips):
 def test_a_step_trains(name, variant, monkeypatch):
   with published.tiny_sizes(monkeypatch):
     config = published.config(name, f'variant={variant}')
-    config.model.learn_preload = True
+    # The penalty alone moves a preload, and with no margin it always acts.
+    config.model.learn_preload = variant == 'overflow'
     model, optimizer = setup.model(config), optax.adam(0.01)
     before = state_of(config, model, optimizer)
     update = jax.jit(steps.make_update_step(
       model, optimizer, steps=10, frozen_share=0.1,
       learning_rate=lambda step: 0.01 + 0.0 * step,
       penalty_weight=lambda step: 1.0,
-      penalty_kind=setup.penalty_kind(config), penalty_margin=0.5,
+      penalty_kind=setup.penalty_kind(config), penalty_margin=0.0,
+      overflow_bound=0.01, control_gain=0.0,
       label_smoothing=config.optimizer.label_smoothing, balanced=False,
       teacher=None, distillation_weight=0.0, temperature=1.0,
     ))
