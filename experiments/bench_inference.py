@@ -229,10 +229,15 @@ def _functions(network, samples):
   library = network.library
   q_at, logits_at, samples_at = map(_pointer, (q, logits, samples))
   count = ctypes.c_long(len(samples))
-  return {
-    'run': lambda kept=(q, logits): library.bnn_run(q_at, logits_at),
-    'clip': lambda: library.bench_clip(samples_at, count, logits_at),
-  }
+  kept = q, logits, samples
+
+  def run(kept=kept):
+    library.bnn_run(q_at, logits_at)
+
+  def clip(kept=kept):
+    library.bench_clip(samples_at, count, logits_at)
+
+  return {'run': run, 'clip': clip}
 
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:

@@ -82,8 +82,8 @@ def compile_network(
   header = (sources / 'bnn_model.h').read_text()
   stated = json.loads((export / 'model.json').read_text())
   return Network(
-    ctypes.CDLL(str(path)), _macs(stated), _bytes(parts[0]), _define(header, 'MEMORY'),
-    _define(header, 'CLASSES'),
+    ctypes.CDLL(str(path)), _macs(stated), _bytes(parts[0]),
+    _define(header, 'MEMORY'), _define(header, 'CLASSES'),
     (_define(header, 'FRAMES'), _define(header, 'BINS')),
   )
 
