@@ -79,7 +79,7 @@ def _onnx(path):
 
 
 def _larq(path):
-  """Its interpreter alone: the package imports TensorFlow, for its converter."""
+  """Its interpreter alone; its package would import TensorFlow."""
   for folder in map(pathlib.Path, sys.path):
     found = folder / _LARQ
     if found.exists():
@@ -89,7 +89,8 @@ def _larq(path):
   spec = util.spec_from_file_location(found.stem, found)
   module = util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  # One thread; not its reference, nor the indirect product; with XNNPACK.
+  # One thread; not its reference, nor the indirect product, nor XNNPACK, with
+  # which it is slower.
   interpreter = module.LiteInterpreter(
     path.read_bytes(), 1, False, False, False)
   clip = [np.ones(interpreter.input_shapes[0], np.float32)]
