@@ -11,7 +11,7 @@ A row has `network`, `runtime`, `macs`, `median_us` and `p99_us` of the network,
 `memory_bytes` and `accuracy` (percent, or null where it is not trained). Of C,
 model_bytes are code and constants and memory_bytes the static arrays; of others
 the file, without the runtime, and a lower bound, the most that input and output
-of one layer take. Before the networks of others stands our front end in C with
+of one layer take (null for larq-compute-engine). Before the networks of others stands our front end in C with
 their frames, but without the cosine transform of their MFCC.
 
 `rooflines` tells, for each of our networks and sets of instructions, the time
@@ -235,7 +235,7 @@ def _row(path, runtime, run, fronts):
     'network': network if net else path.stem, 'runtime': runtime,
     'macs': net.macs() if net else peer_layers.BINARY_MACS,
     'model_bytes': path.stat().st_size,
-    'memory_bytes': width * net.activations() if net else 0,
+    'memory_bytes': width * net.activations() if net else None,
     'run': run, 'clip': clip,
   }
 

@@ -25,7 +25,8 @@ def show(result: dict[str, Any]) -> None:
       row['network'], row['runtime'], f'{row["macs"] / 1e6:.1f} M',
       *(f'{row[key]:.1f}' for key in (
         'median_us', 'p99_us', 'clip_median_us', 'clip_p99_us')),
-      *(f'{row[key] / 1e3:.1f}' for key in ('model_bytes', 'memory_bytes')),
+      *('-' if row[key] is None else f'{row[key] / 1e3:.1f}'
+        for key in ('model_bytes', 'memory_bytes')),
       '-' if accuracy is None else f'{accuracy:.2f} %',
     )
   console.print(table)
