@@ -11,8 +11,9 @@ A row has `network`, `runtime`, `macs`, `median_us` and `p99_us` of the network,
 `memory_bytes` and `accuracy` (percent, or null where it is not trained). Of C,
 model_bytes are code and constants and memory_bytes the static arrays; of others
 the file, without the runtime, and a lower bound, the most that input and output
-of one layer take (null for larq-compute-engine). Before the networks of others stands our front end in C with
-their frames, but without the cosine transform of their MFCC.
+of one layer take (null for larq-compute-engine). Before the networks of others
+stands our front end in C with their frames, but without the cosine transform of
+their MFCC.
 
 `rooflines` tells, for each of our networks and sets of instructions, the time
 of its convolutions (`convolutions_us`), their products a microsecond
