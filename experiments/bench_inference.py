@@ -11,8 +11,9 @@ A row has `network`, `runtime`, `macs`, `median_us` and `p99_us` of the network,
 `memory_bytes` and `accuracy` (percent, or null where it is not trained). Of C,
 model_bytes are code and constants and memory_bytes the static arrays; of others
 the file, without the runtime, and a lower bound, the most that input and output
-of one layer take. Before the networks of others stands our front end in C with
-their frames, but without the cosine transform of their MFCC.
+of one layer take (null for larq-compute-engine). Before the networks of others
+stands our front end in C with their frames, but without the cosine transform of
+their MFCC.
 
 `rooflines` tells, for each of our networks and sets of instructions, the time
 of its convolutions (`convolutions_us`), their products a microsecond
@@ -34,12 +35,11 @@ import time
 from typing import Any
 
 import numpy as np
-from rich import console as console_lib
-from rich import table as table_lib
 
 from bnn_jax import errors
 from experiments import inference_c
 from experiments import inference_peers
+from experiments import inference_table
 from experiments import peer_layers
 
 # Runs of a network before the next one's turn, of which the first are left out,
@@ -69,7 +69,7 @@ def main() -> None:
       exports, options.peers, folder, options.rounds,
       _accuracies(options.accuracy),
     )
-  show(result)
+  inference_table.show(result)
   if options.json:
     temporary = options.json.with_suffix('.part')
     temporary.write_text(json.dumps(result, indent=1) + '\n')
@@ -152,50 +152,6 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, float]:
   return made
 
 
-def show(result: dict[str, Any]) -> None:
-  """Prints tables.
-
-  Args:
-    result: see `measure`.
-  """
-  console = console_lib.Console(width=110)
-  table = table_lib.Table(title='microseconds of one clip on one thread')
-  for name in ('network', 'runtime'):
-    table.add_column(name, no_wrap=True)
-  for name in ('MACs', 'median', 'p99', 'with front', 'p99', 'kB',
-               'RAM kB', 'right'):
-    table.add_column(name, justify='right')
-  for row in result['rows']:
-    accuracy = row['accuracy']
-    table.add_row(
-      row['network'], row['runtime'], f'{row["macs"] / 1e6:.1f} M',
-      *(f'{row[key]:.1f}' for key in (
-        'median_us', 'p99_us', 'clip_median_us', 'clip_p99_us')),
-      *(f'{row[key] / 1e3:.1f}' for key in ('model_bytes', 'memory_bytes')),
-      '-' if accuracy is None else f'{accuracy:.2f} %',
-    )
-  console.print(table)
-  table = table_lib.Table(title='counting bits inside the convolutions')
-  for name in ('network', 'runtime', 'convolutions µs', 'bits a µs',
-               'count', 'share', 'xor, count, add', 'share'):
-    table.add_column(name, justify='right')
-  for row in result['rooflines']:
-    table.add_row(
-      row['network'], row['runtime'],
-      *(f'{row[key]:.{digits}f}' for key, digits in (
-        ('convolutions_us', 1), ('bits_per_us', 0),
-        ('popcount_bits_per_us', 0))),
-      f'{100 * row["popcount_share"]:.0f} %',
-      f'{row["product_bits_per_us"]:.0f}',
-      f'{100 * row["product_share"]:.0f} %',
-    )
-  console.print(table)
-  for name, value in result['ratios'].items():
-    console.print(f'{name}: {value:.2f}')
-  for line in result['left_out']:
-    console.print(f'left out: {line}')
-
-
 def _ours(exports, folder, samples):
   """Rows of our networks, with what runs them, and the networks."""
   rows, networks = [], {}
@@ -229,10 +185,15 @@ def _functions(network, samples):
   library = network.library
   q_at, logits_at, samples_at = map(_pointer, (q, logits, samples))
   count = ctypes.c_long(len(samples))
-  return {
-    'run': lambda kept=(q, logits): library.bnn_run(q_at, logits_at),
-    'clip': lambda: library.bench_clip(samples_at, count, logits_at),
-  }
+  kept = q, logits, samples
+
+  def run(kept=kept):
+    library.bnn_run(q_at, logits_at)
+
+  def clip(kept=kept):
+    library.bench_clip(samples_at, count, logits_at)
+
+  return {'run': run, 'clip': clip}
 
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:
@@ -275,7 +236,7 @@ def _row(path, runtime, run, fronts):
     'network': network if net else path.stem, 'runtime': runtime,
     'macs': net.macs() if net else peer_layers.BINARY_MACS,
     'model_bytes': path.stat().st_size,
-    'memory_bytes': width * net.activations() if net else 0,
+    'memory_bytes': width * net.activations() if net else None,
     'run': run, 'clip': clip,
   }
 

@@ -12,9 +12,10 @@ folder="$(cd -- "$folder" && pwd)"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 export PYTHONPATH=. JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=2 OMP_NUM_THREADS=1
 if [[ ! -e "$folder/ready" ]]; then
+  # The wheel of larq-compute-engine reads arrays of NumPy 1.
   "$python" -m venv "$folder/env"
   "$folder/env/bin/pip" install --quiet 'tensorflow-cpu==2.19.*' \
-    'tf_keras==2.19.*' 'larq==0.13.*' 'numpy>=2,<2.2' 'rich>=13.7,<16' \
+    'tf_keras==2.19.*' 'larq==0.13.*' 'numpy>=1.26,<2' 'rich>=13.7,<16' \
     ai-edge-litert onnx onnxruntime
   "$folder/env/bin/pip" install --quiet larq-compute-engine ||
     echo 'larq-compute-engine has no wheel for this Python, and is left out'
