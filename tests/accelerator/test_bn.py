@@ -60,18 +60,20 @@ def integers(random, bits):
 
 
 @pytest.mark.parametrize('bits', [5, 8, 16])
-def test_full(tmp_path, bits):
+@pytest.mark.parametrize('deep', [0, 1])
+def test_full(tmp_path, bits, deep):
   random = np.random.default_rng(bits)
   a, scale = integers(random, bits), integers(random, 16)
   random.shuffle(scale)
   scale[:2] = -(2**15)
   bias = integers(random, 24)
   unit = (
-    f'bn_full #(.BITS({bits})) unit (.clk(clk), .value(row[0+:{bits}]), '
+    f'bn_full #(.BITS({bits}), .DEEP({deep})) unit (.clk(clk), '
+    f'.value(row[0+:{bits}]), '
     f'.scale(row[{bits}+:16]), .bias(row[{bits + 16}+:24]), .y(y));'
   )
   y = simulate(
-    tmp_path, 'bn_full', 4, unit,
+    tmp_path, 'bn_full', 4 + deep, unit,
     [(a, bits), (scale, 16), (np.roll(bias, 1), 24)]
   )
   expected = golden.saturate((a * scale + bias) >> 12, STREAM)

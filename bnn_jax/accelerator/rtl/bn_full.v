@@ -1,14 +1,18 @@
 // The usual batch normalization in fixed point, for comparison only:
-// sat(floor((a * scale + bias) / 2^FRACTION)), four cycles. `scale` belongs to
-// the value on the input, `bias` to the one of a cycle before.
+// sat(floor((a * scale + bias) / 2^FRACTION)), four cycles, or five if it is
+// DEEP. `scale` belongs to the value on the input, `bias` to the one of a cycle
+// before.
 //
 // The product is Booth's: scale in 8 digits of -2 to 2, which are summed in
 // pairs in the first cycle, in fours in the second. The third adds both sums
 // and the bias but for the carry into the upper half, which the fourth adds.
+// DEEP has a register for each digit's term before all this, which is faster
+// and larger.
 module bn_full #(
     parameter BITS = 8,
     parameter STREAM = 8,
-    parameter FRACTION = 12
+    parameter FRACTION = 12,
+    parameter DEEP = 0
 ) (
     input clk,
     input signed [BITS-1:0] value,
@@ -36,14 +40,24 @@ module bn_full #(
       wire signed [BITS:0] once = value;
       wire signed [BITS:0] twice = {value, 1'b0};
       wire signed [BITS:0] chosen = one ? once : two ? twice : {(BITS+1){1'b0}};
-      assign terms[i] = chosen ^ {(BITS+1){code[2]}};
-      assign ones[i] = code[2];
+      wire signed [BITS:0] term = chosen ^ {(BITS+1){code[2]}};
+      if (DEEP != 0) begin : held
+        reg signed [BITS:0] term_then;
+        reg one_then;
+        always @(posedge clk) {term_then, one_then} <= {term, code[2]};
+        assign terms[i] = term_then;
+        assign ones[i] = one_then;
+      end else begin : direct
+        assign terms[i] = term;
+        assign ones[i] = code[2];
+      end
     end
   endgenerate
 
   reg signed [PAIR-1:0] pairs[0:3];
   reg signed [HALF-1:0] low, high;
-  reg signed [23:0] bias_then;
+  reg signed [23:0] bias_1, bias_2;
+  wire signed [23:0] bias_then = DEEP != 0 ? bias_2 : bias_1;
   integer k;
   always @(posedge clk) begin
     for (k = 0; k < 4; k = k + 1)
@@ -51,7 +65,8 @@ module bn_full #(
           + $signed({1'b0, ones[2*k+1], 1'b0, ones[2*k]});
     low <= pairs[0] + (pairs[1] <<< 4);
     high <= pairs[2] + (pairs[3] <<< 4);
-    bias_then <= bias;
+    bias_1 <= bias;
+    bias_2 <= bias_1;
   end
 
   wire signed [SUM-1:0] wide_low = low;

@@ -1,0 +1,100 @@
+"""Area, clock and power of an array's parts, for the cost model.
+
+  python -m experiments.synthesis_parts --library osu018
+
+maps elements and normalization units alone (`./launch.sh rtl-tools`), from
+which `bnn_jax.accelerator.areas` puts arrays together, and adds them to
+experiments/results/synthesis_<library>.json; what is there already stays. A
+part takes 2 to 20 s of one core. For `--library nangate45`, first
+
+  python -m bnn_jax.accelerator.nangate
+"""
+
+import argparse
+from collections.abc import Iterator
+import dataclasses
+import itertools
+import json
+import pathlib
+from typing import Any
+
+from bnn_jax import errors
+from bnn_jax.accelerator import synthesis
+
+RESULTS = pathlib.Path(__file__).parent / 'results'
+SIMD = (64, 16, 8, 1, 32)
+BITS = (16, 8, 6)
+MODES = ('wrap', 'saturate')
+SPAN = 2
+# Elements that share a unit hold their registers until it is their turn; this
+# array against the same without sharing tells what a held bit costs.
+HELD = synthesis.Point(8, 'wrap', 'none', 1, pes=16, lanes=2, span=SPAN)
+
+
+def main() -> None:
+  """Measures what is missing and stores all."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument(
+    '--library', choices=sorted(synthesis.LIBRARIES), default='osu018'
+  )
+  parser.add_argument('--simd', type=int, nargs='+', default=list(SIMD))
+  parser.add_argument('--bits', type=int, nargs='+', default=list(BITS))
+  parser.add_argument('--modes', nargs='+', default=list(MODES))
+  parser.add_argument('--results', type=pathlib.Path, default=RESULTS)
+  options = parser.parse_args()
+  path = options.results / f'synthesis_{options.library}.json'
+  library = synthesis.LIBRARIES[options.library]
+  results = _read(path, library)
+  for kind, point in _points(options):
+    key = _key(point)
+    if any(row.items() >= key.items() for row in results[kind]):
+      continue
+    measured = dataclasses.asdict(synthesis.measure(point, library))
+    results[kind].append(key | measured)
+    _write(path, results)
+    print(kind, *key.values(), measured, flush=True)
+
+
+def _points(
+  options: argparse.Namespace,
+) -> Iterator[tuple[str, synthesis.Point | synthesis.Unit]]:
+  for bits, norm in itertools.product(options.bits, synthesis.NORMS[1:]):
+    yield 'units', synthesis.Unit(norm, bits)
+  for simd, mode, bits in itertools.product(
+    options.simd, options.modes, options.bits
+  ):
+    yield 'elements', synthesis.Point(bits, mode, 'none', simd, span=SPAN)
+  yield 'arrays', HELD
+  yield 'arrays', dataclasses.replace(HELD, lanes=HELD.pes)
+
+
+def _key(point: synthesis.Point | synthesis.Unit) -> dict[str, Any]:
+  return dataclasses.asdict(point)
+
+
+def _read(path: pathlib.Path, library: synthesis.Library) -> dict[str, Any]:
+  """The results so far, which must be of the same tools."""
+  new = {
+    'library': library.name, 'period_ns': library.period,
+    'activity': synthesis.ACTIVITY, 'tools': synthesis.versions(),
+  }
+  if not path.exists():
+    return new | {'units': [], 'elements': [], 'arrays': []}
+  results = json.loads(path.read_text())
+  old = {name: results[name] for name in new}
+  if old != new:
+    raise errors.UserError(
+      f'{path} is of {old}, here are {new}; move it away to measure all anew.'
+    )
+  return results
+
+
+def _write(path: pathlib.Path, results: dict[str, Any]) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_suffix('.part')
+  temporary.write_text(json.dumps(results, indent=1) + '\n')
+  temporary.rename(path)
+
+
+if __name__ == '__main__':
+  main()
