@@ -12,8 +12,12 @@ import dataclasses
 import json
 import pathlib
 from typing import Any
+from typing import NoReturn
 
 from bnn_jax import errors
+
+# Options of the experiment by the field of a part.
+_OPTIONS = {'simd': 'simd', 'bits': 'bits', 'overflow_mode': 'modes'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Areas:
 
   def _held(self) -> tuple[float, float]:
     """Area and energy of one bit that waits for a shared unit."""
+    if len(self.rows['arrays']) != 2:
+      self._refuse('array with shared units, and without', '')
     shared, private = sorted(self.rows['arrays'], key=lambda row: row['lanes'])
     held = shared['pes'] * shared['bits']
     area = (shared['area'] - private['area']) / held
@@ -90,17 +96,18 @@ class Areas:
     for row in self.rows[kind]:
       if row.items() >= key.items():
         return row
-    options = ' '.join(
-      f'--{option} {key[field]}'
-      for option, field in (
-        ('simd', 'simd'), ('bits', 'bits'), ('modes', 'overflow_mode')
-      ) if field in key
+    options = ''.join(
+      f' --{_OPTIONS[name]} {value}' for name, value in key.items()
+      if name in _OPTIONS
     )
     wanted = ', '.join(f'{name}={value}' for name, value in key.items())
+    self._refuse(f'{kind[:-1]} of {wanted}', options)
+
+  def _refuse(self, wanted: str, options: str) -> NoReturn:
     library = self.source.stem.removeprefix('synthesis_')
     raise errors.UserError(
-      f'{self.source} has no {kind[:-1]} of {wanted}; measure it with python '
-      f'-m experiments.synthesis_parts --library {library} {options}.'
+      f'{self.source} has no {wanted}; measure it with python -m '
+      f'experiments.synthesis_parts --library {library}{options}.'
     )
 
 

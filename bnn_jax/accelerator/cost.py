@@ -1,4 +1,4 @@
-"""What a network costs on an array: operations, bits moved, cycles, area, energy.
+"""What a network costs on an array, from operations to area and energy.
 
 Any network has a profile (`bnn_jax.models.profile`), so that a published method
 and one of our own are compared on the same array:
@@ -175,9 +175,10 @@ def bits_moved(
 ) -> dict[str, int]:
   """Bits to and from each memory, as the Verilog moves them.
 
-  `weights` and `operands` are read in whole rows and words, `constants` once
-  an output; a number added to a stream is read and was written once, an output
-  of a binary layer is written as one bit.
+  `weights` and `operands` are read in whole rows and words, padding included,
+  which the Verilog does not read; `constants` once an output; a number added to
+  a stream is read and was written once, an output of a binary layer is written
+  as one bit.
   """
   moved = dict.fromkeys(
     ('weights', 'operands', 'constants', 'streams', 'bits'), 0
@@ -269,7 +270,9 @@ def _memory_energy(
   """Of memories just large enough for the network."""
   products = {layer.name for layer in layers}
   weights = sum(
-    layer.macs // layer.positions * layer.weight_bits for layer in layers
+    layer.macs // layer.positions
+    * operations.widths(layer, operations.REAL_BITS)[0]
+    for layer in layers
   )
   constants = sum(
     layer.features for layer in layers if layer.is_binary

@@ -252,8 +252,8 @@ def _map(
   found = re.search(r'Chip area for module \S+: (\S+)', text)
   if found is None:
     raise errors.UserError(
-      f'yosys gave no area of {top} {parameters}; install its tested release with '
-      f'{tools.INSTALL}.'
+      f'yosys gave no area of {top} {parameters}; install its tested release '
+      f'with {tools.INSTALL}.'
     )
   return float(found[1])
 
