@@ -218,10 +218,8 @@ def versions() -> dict[str, str]:
   }
 
 
-def _map(
-  top: str, parameters: dict[str, int], library: Library, script: str,
-  folder: pathlib.Path,
-) -> float:
+def read_commands(top: str, parameters: dict[str, int]) -> list[str]:
+  """Commands of Yosys that read a module and set its parameters."""
   settings = ' '.join(
     f'-set {name} {value}' for name, value in parameters.items()
   )
@@ -231,6 +229,13 @@ def _map(
       'array', 'pe', 'popcount', 'bn_full', 'bn_shift', 'bn_threshold'
     )
   )
+  return [f'read_verilog {sources}', f'chparam {settings} {top}']
+
+
+def _map(
+  top: str, parameters: dict[str, int], library: Library, script: str,
+  folder: pathlib.Path,
+) -> float:
   (folder / 'ports').write_text(
     f'set_driving_cell {library.driver}\n'
     f'set_load {library.load} [all_outputs]\n'
@@ -238,8 +243,7 @@ def _map(
   period = f'{library.period * 1000:.0f}'
   (folder / 'mapping').write_text(script.format(period=period) + '\n')
   commands = [
-    f'read_verilog {sources}',
-    f'chparam {settings} {top}',
+    *read_commands(top, parameters),
     f'synth -flatten -top {top}',
     f'dfflibmap -liberty {library.liberty}',
     f'abc -liberty {library.liberty} -constr ports -script mapping',
