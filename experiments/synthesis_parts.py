@@ -2,10 +2,11 @@
 
   python -m experiments.synthesis_parts --library osu018
 
-maps elements and normalization units alone (`./launch.sh rtl-tools`), from
-which `bnn_jax.accelerator.areas` puts arrays together, and adds them to
-experiments/results/synthesis_<library>.json; what is there already stays. A
-part takes 2 to 20 s of one core. For `--library nangate45`, first
+maps 16 elements without normalization, and its units (the tools come by
+`./launch.sh rtl-tools`). `bnn_jax.accelerator.areas` puts arrays together from
+them. They are added to experiments/results/synthesis_<library>.json; what is
+there already stays. A part takes 2 to 30 s of one core. For `--library
+nangate45`, first
 
   python -m bnn_jax.accelerator.nangate
 """
@@ -22,13 +23,15 @@ from bnn_jax import errors
 from bnn_jax.accelerator import synthesis
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
-SIMD = (64, 16, 8, 1, 32)
+SIMD = (16, 1, 8, 32, 64)
 BITS = (16, 8, 6)
 MODES = ('wrap', 'saturate')
 SPAN = 2
+# One element alone would have the control of an array, which all share.
+PES = 16
 # Elements that share a unit hold their registers until it is their turn; this
 # array against the same without sharing tells what a held bit costs.
-HELD = synthesis.Point(8, 'wrap', 'none', 1, pes=16, lanes=2, span=SPAN)
+HELD = synthesis.Point(8, 'wrap', 'none', 1, pes=PES, lanes=2, span=SPAN)
 
 
 def main() -> None:
@@ -63,9 +66,10 @@ def _points(
   for simd, mode, bits in itertools.product(
     options.simd, options.modes, options.bits
   ):
-    yield 'elements', synthesis.Point(bits, mode, 'none', simd, span=SPAN)
-  yield 'arrays', HELD
-  yield 'arrays', dataclasses.replace(HELD, lanes=HELD.pes)
+    yield 'elements', synthesis.Point(
+      bits, mode, 'none', simd, pes=PES, lanes=PES, span=SPAN
+    )
+  yield 'shared', HELD
 
 
 def _key(point: synthesis.Point | synthesis.Unit) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def _read(path: pathlib.Path, library: synthesis.Library) -> dict[str, Any]:
     'activity': synthesis.ACTIVITY, 'tools': synthesis.versions(),
   }
   if not path.exists():
-    return new | {'units': [], 'elements': [], 'arrays': []}
+    return new | {'units': [], 'elements': [], 'shared': []}
   results = json.loads(path.read_text())
   old = {name: results[name] for name in new}
   if old != new:

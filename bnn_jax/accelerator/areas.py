@@ -2,8 +2,9 @@
 
 `python -m experiments.synthesis_parts` maps each part to cells and stores what
 it found; the file names the cells and the releases of the tools. An array is
-PES elements, LANES units and, where units are shared, a second register for
-each element that holds its sum until the unit takes it. Its clock is that of
+PES elements, each a sixteenth of a row of 16, LANES units and, where units are
+shared, a second register for each element that holds its sum until the unit
+takes it. Its clock is that of
 its slowest part. `docs/accelerator.md` says how far that is from whole arrays.
 """
 
@@ -43,7 +44,7 @@ class Areas:
     source: the file.
     library: name of the cells.
     tools: their versions.
-    rows: of `elements`, `units` and `arrays`.
+    rows: of `elements`, `units` and `shared`.
   """
 
   source: pathlib.Path
@@ -75,8 +76,9 @@ class Areas:
       'elements', simd=simd, bits=bits, overflow_mode=overflow_mode
     )
     unit = self._row('units', norm=norm, bits=bits)
-    area = pes * element['area'] + lanes * unit['area']
-    energy = pes * _energy(element) + lanes * _energy(unit)
+    share = pes / element['pes']
+    area = share * element['area'] + lanes * unit['area']
+    energy = share * _energy(element) + lanes * _energy(unit)
     if lanes < pes:
       held_area, held_energy = self._held()
       area += pes * bits * held_area
@@ -85,9 +87,10 @@ class Areas:
 
   def _held(self) -> tuple[float, float]:
     """Area and energy of one bit that waits for a shared unit."""
-    if len(self.rows['arrays']) != 2:
-      self._refuse('array with shared units, and without', '')
-    shared, private = sorted(self.rows['arrays'], key=lambda row: row['lanes'])
+    shared = self._row('shared')
+    private = self._row('elements', **{
+      name: shared[name] for name in ('simd', 'bits', 'overflow_mode')
+    })
     held = shared['pes'] * shared['bits']
     area = (shared['area'] - private['area']) / held
     return area, (_energy(shared) - _energy(private)) / held
@@ -101,7 +104,7 @@ class Areas:
       if name in _OPTIONS
     )
     wanted = ', '.join(f'{name}={value}' for name, value in key.items())
-    self._refuse(f'{kind[:-1]} of {wanted}', options)
+    self._refuse(f'{kind} of {wanted}' if key else f'{kind} units', options)
 
   def _refuse(self, wanted: str, options: str) -> NoReturn:
     library = self.source.stem.removeprefix('synthesis_')
@@ -129,7 +132,7 @@ def read(path: pathlib.Path) -> Areas:
       'experiments.synthesis_parts.'
     )
   results = json.loads(path.read_text())
-  rows = {kind: results[kind] for kind in ('elements', 'units', 'arrays')}
+  rows = {kind: results[kind] for kind in ('elements', 'units', 'shared')}
   return Areas(path, results['library'], results['tools'], rows)
 
 

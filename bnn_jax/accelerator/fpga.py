@@ -91,10 +91,8 @@ def _map(
     )
   }
   (folder / 'wrapper.v').write_text(_wrapper(point))
-  _yosys(
-    [*read, 'read_verilog wrapper.v', 'synth_ice40 -top wrapper -json net.json'],
-    folder,
-  )
+  wrap = ['read_verilog wrapper.v', 'synth_ice40 -top wrapper -json net.json']
+  _yosys([*read, *wrap], folder)
   registers = sum(
     count for name, count in counts.items() if name.startswith('SB_DFF')
   )

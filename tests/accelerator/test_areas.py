@@ -11,17 +11,17 @@ WANTED = {
 }
 
 
-def written(folder, kinds=('elements', 'units', 'arrays')):
+def written(folder):
   rows = {
-    'elements': [{'simd': 16, 'bits': 8, 'overflow_mode': 'wrap'}],
+    'elements': [{'simd': 16, 'bits': 8, 'overflow_mode': 'wrap', 'pes': 16}],
     'units': [{'norm': 'shift', 'bits': 8}],
-    'arrays': [],
+    'shared': [],
   }
   results = {'library': 'cells', 'tools': {'yosys': '1'}}
   for kind, found in rows.items():
     results[kind] = [
       row | {'area': 2.0, 'path': 3.0, 'power': 5.0} for row in found
-    ] if kind in kinds else []
+    ]
   path = folder / 'synthesis_osu018.json'
   path.write_text(json.dumps(results))
   return path
@@ -29,15 +29,15 @@ def written(folder, kinds=('elements', 'units', 'arrays')):
 
 def test_parts_add_up(tmp_path):
   found = areas.read(written(tmp_path)).mapped(**WANTED)
-  assert found == areas.Mapped(area=64.0, path=3.0, energy=480.0)
+  assert found == areas.Mapped(area=34.0, path=3.0, energy=255.0)
 
 
 @pytest.mark.parametrize('change, said', [
-  ({'bits': 6}, 'no element of simd=16, bits=6, overflow_mode=wrap; .*'
+  ({'bits': 6}, 'no elements of simd=16, bits=6, overflow_mode=wrap; .*'
    '--library osu018 --simd 16 --bits 6 --modes wrap'),
   ({'simd': 8}, '--simd 8 --bits 8 --modes wrap'),
-  ({'norm': 'full'}, 'no unit of norm=full, bits=8; .*--bits 8'),
-  ({'lanes': 2}, 'no array.*synthesis_parts --library osu018'),
+  ({'norm': 'full'}, 'no units of norm=full, bits=8; .*--bits 8'),
+  ({'lanes': 2}, 'no shared units; .*synthesis_parts --library osu018'),
 ])
 def test_a_part_that_was_not_measured(tmp_path, change, said):
   parts = areas.read(written(tmp_path))

@@ -35,13 +35,12 @@ def element(area, path, power, **key):
 PARTS = areas.Areas(
   source=None, library='cells', tools={}, rows={
     'elements': [element(
-      100.0, 2.0, 3.0, simd=16, bits=8, overflow_mode='wrap'
+      1600.0, 2.0, 48.0, simd=16, bits=8, overflow_mode='wrap', pes=16
     )],
     'units': [element(40.0, 2.5, 1.0, norm='shift', bits=8)],
-    'arrays': [
-      element(300.0, 1.0, 7.0, pes=16, lanes=2, bits=8),
-      element(172.0, 1.0, 5.72, pes=16, lanes=16, bits=8),
-    ],
+    'shared': [element(
+      1728.0, 1.0, 97.28, simd=16, bits=8, overflow_mode='wrap', pes=16
+    )],
   },
 )
 ARRAY = cost.Array(simd=16, bits=8, norm='shift', pes=4, lanes=4)
