@@ -18,14 +18,14 @@ from bnn_jax.accelerator import synthesis
 from bnn_jax.accelerator import tools
 
 RESULTS = pathlib.Path(__file__).parent / 'results' / 'fpga.json'
-BITS = (16, 8, 6)
+BITS = (16, 8)
 NORMS = ('threshold', 'shift', 'full')
 
 
 def main() -> None:
   """Measures all points, prints and writes them."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--simd', type=int, nargs='+', default=[16, 64])
+  parser.add_argument('--simd', type=int, nargs='+', default=[16])
   parser.add_argument('--out', type=pathlib.Path, default=RESULTS)
   options = parser.parse_args()
   rows = []

@@ -13,6 +13,7 @@ nangate45`, first
 
 import argparse
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import itertools
 import json
@@ -34,7 +35,7 @@ PES = 16
 HELD = synthesis.Point(8, 'wrap', 'none', 1, pes=PES, lanes=2, span=SPAN)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
   """Measures what is missing and stores all."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument(
@@ -44,18 +45,18 @@ def main() -> None:
   parser.add_argument('--bits', type=int, nargs='+', default=list(BITS))
   parser.add_argument('--modes', nargs='+', default=list(MODES))
   parser.add_argument('--results', type=pathlib.Path, default=RESULTS)
-  options = parser.parse_args()
+  options = parser.parse_args(arguments)
   path = options.results / f'synthesis_{options.library}.json'
   library = synthesis.LIBRARIES[options.library]
   results = _read(path, library)
   for kind, point in _points(options):
-    key = _key(point)
-    if any(row.items() >= key.items() for row in results[kind]):
+    wanted = key(point)
+    if any(row.items() >= wanted.items() for row in results[kind]):
       continue
     measured = dataclasses.asdict(synthesis.measure(point, library))
-    results[kind].append(key | measured)
+    results[kind].append(wanted | measured)
     _write(path, results)
-    print(kind, *key.values(), measured, flush=True)
+    print(kind, *wanted.values(), measured, flush=True)
 
 
 def _points(
@@ -72,7 +73,8 @@ def _points(
   yield 'shared', HELD
 
 
-def _key(point: synthesis.Point | synthesis.Unit) -> dict[str, Any]:
+def key(point: synthesis.Point | synthesis.Unit) -> dict[str, Any]:
+  """What tells the row of a part."""
   return dataclasses.asdict(point)
 
 
