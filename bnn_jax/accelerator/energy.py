@@ -14,7 +14,8 @@ ADDITIONS = {32: 0.1}
 MULTIPLICATIONS = {8: 0.2, 32: 3.1}
 # Bytes of a static memory: energy of reading 64 bits.
 MEMORIES = {8 * 2**10: 10.0, 32 * 2**10: 20.0, 2**20: 100.0}
-# From DRAM; the figure has 1300 to 2600.
+# What is larger is not on the chip: 64 bits of DRAM take 1300 to 2600.
+ON_CHIP = 4 * 2**20
 DRAM = 1300.0
 _WORD = 64
 
@@ -40,11 +41,14 @@ def memory(moved: int, size: float) -> float:
   Args:
     moved: bits read and written.
     size: of the memory, in bytes. Below the smallest point the energy goes on
-      falling as the square root of it, above the largest as between the last.
+      falling as the square root of it, above the largest it rises as between
+      the last two, until the memory is a DRAM.
 
   Returns:
     The energy.
   """
+  if size > ON_CHIP:
+    return DRAM * moved / _WORD
   points = sorted(MEMORIES.items())
   pairs = list(itertools.pairwise(points))
   low, high = next(
