@@ -1,7 +1,6 @@
 // The usual batch normalization in fixed point, for comparison only:
 // sat(floor((a * scale + bias) / 2^FRACTION)), four cycles, or five if it is
-// DEEP. `scale` belongs to the value on the input, `bias` to the one of a cycle
-// before.
+// DEEP.
 //
 // The product is Booth's: scale in 8 digits of -2 to 2, which are summed in
 // pairs in the first cycle, in fours in the second. The third adds both sums
@@ -56,8 +55,8 @@ module bn_full #(
 
   reg signed [PAIR-1:0] pairs[0:3];
   reg signed [HALF-1:0] low, high;
-  reg signed [23:0] bias_1, bias_2;
-  wire signed [23:0] bias_then = DEEP != 0 ? bias_2 : bias_1;
+  reg signed [23:0] bias_1, bias_2, bias_3;
+  wire signed [23:0] bias_then = DEEP != 0 ? bias_3 : bias_2;
   integer k;
   always @(posedge clk) begin
     for (k = 0; k < 4; k = k + 1)
@@ -67,6 +66,7 @@ module bn_full #(
     high <= pairs[2] + (pairs[3] <<< 4);
     bias_1 <= bias;
     bias_2 <= bias_1;
+    bias_3 <= bias_2;
   end
 
   wire signed [SUM-1:0] wide_low = low;

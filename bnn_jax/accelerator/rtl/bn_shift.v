@@ -1,6 +1,5 @@
 // Batch normalization without a multiplier: sat(shift(a, s) + b), three cycles.
-// a is the register, or 2 * register - odd for the unit 'popcount'. `shift`
-// belongs to the register on the input, `bias` to the one of a cycle before.
+// a is the register, or 2 * register - odd for the unit 'popcount'.
 module bn_shift #(
     parameter BITS = 8,
     parameter POPCOUNT = 0,
@@ -32,13 +31,17 @@ module bn_shift #(
   wire [3:0] distance = -shift;
   wire signed [SHIFTED-1:0] right = wide >>> distance;
   reg signed [SHIFTED-1:0] shifted;
-  always @(posedge clk) shifted <= shift[3] ? right : left;
+  reg signed [15:0] bias_then;
+  always @(posedge clk) begin
+    shifted <= shift[3] ? right : left;
+    bias_then <= bias;
+  end
 
   // The carry from the lower part into the upper one comes a cycle later, so
   // that no stage has a carry through all bits.
   localparam UPPER = SUM - STREAM;
   wire signed [SUM-1:0] wide_shifted = shifted;
-  wire signed [SUM-1:0] wide_bias = bias;
+  wire signed [SUM-1:0] wide_bias = bias_then;
   reg [STREAM:0] low;
   reg [UPPER-1:0] high;
   always @(posedge clk) begin
