@@ -99,7 +99,9 @@ def layout(model: specs.Model, spec: spec_lib.AcceleratorSpec) -> Layout:
     model=model,
     classifier=classifier,
     steps=steps,
-    passes=tuple(schedule.passes(step, spec.pes, lanes) for step in steps),
+    passes=tuple(
+      schedule.passes(schedule.shape(step), spec.pes, lanes) for step in steps
+    ),
     pes=spec.pes,
     lanes=lanes,
     machine=machine,

@@ -11,9 +11,37 @@ from bnn_jax.export import specs
 # From a step's fetch to its first load, and from the last word of its last
 # pass to the next fetch, without the latency of tree and shared units.
 _BEGIN = 4
-_END = 8
+_END = 9
 # Behind the last step: from the first row of weights to the last logit.
 _CLASSIFIER = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+  """What cycles follow from.
+
+  Attributes:
+    positions: of the output.
+    groups: of channels, that are read.
+    channels: of one group.
+    taps: positions of the kernel.
+    outputs: of one group.
+    simd: lanes of a word.
+  """
+
+  positions: int
+  groups: int
+  channels: int
+  taps: int
+  outputs: int
+  simd: int
+
+  @property
+  def words(self) -> int:
+    """Of one output (`docs/arithmetic.md`, section 2)."""
+    if self.channels >= self.simd:
+      return self.taps * -(-self.channels // self.simd)
+    return -(-self.taps // (self.simd // self.channels))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,47 +99,57 @@ def lanes(made: tuple[plan.Step, ...], spec: spec_lib.AcceleratorSpec) -> int:
   return spec.lanes
 
 
-def passes(step: plan.Step, pes: int, lanes: int) -> Passes:
-  """How a step runs on an array of `pes` elements with `lanes` units."""
-  channels, simd = step.conv.weights.shape[-1], step.conv.accumulator.simd
-  taps = math.prod(step.conv.kernel)
-  tap_words = -(-channels // simd)
-  words = len(step.conv.words)
-  return Passes(
-    words=words,
-    tap_words=tap_words,
-    word_taps=max(1, simd // channels),
-    loads=taps * tap_words,
-    tiles=-(-step.group_outputs // pes),
-    cycles=max(words, pes // lanes),
-    windows=step.positions * len(step.groups),
+def shape(step: plan.Step) -> Shape:
+  """The shape of a step of a network."""
+  return Shape(
+    positions=step.positions, groups=len(step.groups),
+    channels=step.conv.weights.shape[-1], taps=math.prod(step.conv.kernel),
+    outputs=step.group_outputs, simd=step.conv.accumulator.simd,
   )
 
 
-def step_cycles(
-  step: plan.Step, spec: spec_lib.AcceleratorSpec, lanes: int
-) -> int:
+def passes(shape: Shape, pes: int, lanes: int) -> Passes:
+  """How a step runs on an array of `pes` elements with `lanes` units."""
+  tap_words = -(-shape.channels // shape.simd)
+  return Passes(
+    words=shape.words,
+    tap_words=tap_words,
+    word_taps=max(1, shape.simd // shape.channels),
+    loads=shape.taps * tap_words,
+    tiles=-(-shape.outputs // pes),
+    cycles=max(shape.words, pes // lanes),
+    windows=shape.positions * shape.groups,
+  )
+
+
+def step_cycles(shape: Shape, pes: int, lanes: int, span: int) -> int:
   """Cycles of one step, from its fetch to that of the next.
 
   A window is worked on while the next one is loaded, so that the longer of both
   counts; the first load and the latency of the pipeline are not hidden.
 
   Args:
-    step: of a network.
-    spec: of the accelerator.
+    shape: of the step.
+    pes: processing elements.
     lanes: batch normalization units.
+    span: levels of the popcount tree between two registers.
   """
-  run = passes(step, spec.pes, lanes)
+  run = passes(shape, pes, lanes)
   work = run.tiles * run.cycles
   hidden = max(work, run.loads)
-  share = spec.pes // lanes
-  last = min(share, -(-step.group_outputs // lanes) - (run.tiles - 1) * share)
+  share = pes // lanes
+  last = min(share, -(-shape.outputs // lanes) - (run.tiles - 1) * share)
   behind = run.words + last - 1 + (share > 1)
-  tree = -(-(step.conv.accumulator.simd - 1).bit_length() // spec.span)
+  tree = -(-(shape.simd - 1).bit_length() // span)
   return (
     _BEGIN + run.loads + (run.windows - 1) * hidden
     + (run.tiles - 1) * run.cycles + behind + tree + _END
   )
+
+
+def classifier_cycles(classes: int, channels: int, lanes: int) -> int:
+  """Cycles of the classifier, which adds `lanes` channels at a time."""
+  return classes * -(-channels // lanes) + _CLASSIFIER
 
 
 def cycles(
@@ -135,9 +173,11 @@ def cycles(
   found: dict[str, int] = {}
   for step in made:
     name = step.conv.name
-    found[name] = found.get(name, 0) + step_cycles(step, spec, width)
+    found[name] = found.get(name, 0) + step_cycles(
+      shape(step), spec.pes, width, spec.span
+    )
   classifier = model.layers[-1]
   assert isinstance(classifier, specs.Classifier)
   classes, channels = classifier.weights.shape
-  found[classifier.name] = classes * (channels // width) + _CLASSIFIER
+  found[classifier.name] = classifier_cycles(classes, channels, width)
   return found

@@ -12,12 +12,14 @@ import tempfile
 
 from bnn_jax import errors
 from bnn_jax.accelerator import fields
+from bnn_jax.accelerator import nangate
 from bnn_jax.accelerator import tools
 
 PROGRAMS = ('yosys', 'sta')
 # OpenSTA takes it for all nets where nothing is simulated.
 ACTIVITY = 0.2
-NORMS = ('threshold', 'shift', 'full')
+# 'full_deep' has one register more than 'full'; 'none' leaves the units out.
+NORMS = ('none', 'threshold', 'shift', 'full', 'full_deep')
 # Ways to map logic to cells that are as good as each other, so that what they
 # differ in is the noise of the tool. The first one is Yosys's own.
 _CLEAN = 'strash; &get -n; &fraig -x; &put; scorr; dc2; '
@@ -41,6 +43,7 @@ class Library:
     load: of every output, in fF.
     nand: area of a NAND of two inputs, the unit of `Measured.gates`.
     period: clock in ns that mapping aims at.
+    install: the command that brings it.
   """
 
   name: str
@@ -49,6 +52,7 @@ class Library:
   load: float
   nand: float
   period: float
+  install: str = tools.INSTALL
 
 
 OSU018 = Library(
@@ -56,6 +60,11 @@ OSU018 = Library(
   pathlib.Path('/usr/share/qflow/tech/osu018/osu018_stdcells.lib'),
   'BUFX2', 10.0, 24.0, 3.0,
 )
+NANGATE45 = Library(
+  'Nangate 45 nm', nangate.folder() / 'stdcells.lib', 'BUF_X2', 10.0, 0.798,
+  1.0, nangate.INSTALL,
+)
+LIBRARIES = {'osu018': OSU018, 'nangate45': NANGATE45}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Point:
   Attributes:
     bits: P of its accumulators.
     overflow_mode: 'wrap' or 'saturate'.
-    norm: 'threshold', 'shift' or 'full'.
+    norm: one of `NORMS`.
     simd: lanes of a word.
     pes: elements.
     lanes: normalization units.
@@ -79,6 +88,8 @@ class Point:
   pes: int = 1
   lanes: int = 1
   span: int = 2
+
+  top = 'array'
 
   def parameters(self) -> dict[str, int]:
     """Those of array.v."""
@@ -96,8 +107,36 @@ class Point:
       'SPAN': self.span,
       'SHIFT': int(self.norm == 'shift'),
       'THRESHOLD': int(self.norm == 'threshold'),
-      'FULL': int(self.norm == 'full'),
+      'FULL': int(self.norm in ('full', 'full_deep')),
+      'DEEP': int(self.norm == 'full_deep'),
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+  """A normalization unit alone.
+
+  Attributes:
+    norm: one of `NORMS` but 'none'.
+    bits: P of the register that it reads.
+  """
+
+  norm: str
+  bits: int
+
+  @property
+  def top(self) -> str:
+    """Its module."""
+    return f'bn_{self.norm.removesuffix("_deep")}'
+
+  def parameters(self) -> dict[str, int]:
+    """Those of its module."""
+    if self.norm == 'none' or self.norm not in NORMS:
+      raise errors.UserError(
+        f'norm={self.norm} is no unit; choose one of {", ".join(NORMS[1:])}.'
+      )
+    deep = {'DEEP': 1} if self.norm == 'full_deep' else {}
+    return {'BITS': self.bits} | deep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +157,12 @@ class Measured:
 
 
 def measure(
-  point: Point, library: Library = OSU018, script: str = SCRIPTS[0]
+  point: Point | Unit, library: Library = OSU018, script: str = SCRIPTS[0]
 ) -> Measured:
-  """Maps an array to cells.
+  """Maps an array, or one of its units, to cells.
 
   Args:
-    point: the array.
+    point: what is mapped.
     library: the cells.
     script: one of `SCRIPTS`.
 
@@ -133,19 +172,40 @@ def measure(
   Raises:
     UserError: a tool or the library is missing, or fails.
   """
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    area = netlist(point, folder, library, script)
+    path = _slack(point.top, library, folder, 0.0)
+    power = _power(point.top, library, folder, path)
+  return Measured(area, area / library.nand, path, power)
+
+
+def netlist(
+  point: Point | Unit, folder: pathlib.Path, library: Library = OSU018,
+  script: str = SCRIPTS[0],
+) -> float:
+  """Writes the cells that an array is mapped to, as `netlist.v`.
+
+  Args:
+    point: what is mapped.
+    folder: where it writes.
+    library: the cells.
+    script: one of `SCRIPTS`.
+
+  Returns:
+    The area of all cells, in um2.
+
+  Raises:
+    UserError: a tool or the library is missing, or fails.
+  """
   parameters = point.parameters()
   tools.require(PROGRAMS)
   if not library.liberty.exists():
     raise errors.UserError(
       f'{library.liberty}, the cells of {library.name}, does not exist; '
-      f'install them with {tools.INSTALL}.'
+      f'install them with {library.install}.'
     )
-  with tempfile.TemporaryDirectory() as name:
-    folder = pathlib.Path(name)
-    area = _map(parameters, library, script, folder)
-    path = _slack(library, folder, 0.0)
-    power = _power(library, folder, path)
-  return Measured(area, area / library.nand, path, power)
+  return _map(point.top, parameters, library, script, folder)
 
 
 def versions() -> dict[str, str]:
@@ -158,11 +218,8 @@ def versions() -> dict[str, str]:
   }
 
 
-def _map(
-  parameters: dict[str, int], library: Library, script: str,
-  folder: pathlib.Path,
-) -> float:
-  """Writes the netlist and gives its area."""
+def read_commands(top: str, parameters: dict[str, int]) -> list[str]:
+  """Commands of Yosys that read a module and set its parameters."""
   settings = ' '.join(
     f'-set {name} {value}' for name, value in parameters.items()
   )
@@ -172,6 +229,13 @@ def _map(
       'array', 'pe', 'popcount', 'bn_full', 'bn_shift', 'bn_threshold'
     )
   )
+  return [f'read_verilog {sources}', f'chparam {settings} {top}']
+
+
+def _map(
+  top: str, parameters: dict[str, int], library: Library, script: str,
+  folder: pathlib.Path,
+) -> float:
   (folder / 'ports').write_text(
     f'set_driving_cell {library.driver}\n'
     f'set_load {library.load} [all_outputs]\n'
@@ -179,9 +243,8 @@ def _map(
   period = f'{library.period * 1000:.0f}'
   (folder / 'mapping').write_text(script.format(period=period) + '\n')
   commands = [
-    f'read_verilog {sources}',
-    f'chparam {settings} array',
-    'synth -flatten -top array',
+    *read_commands(top, parameters),
+    f'synth -flatten -top {top}',
     f'dfflibmap -liberty {library.liberty}',
     f'abc -liberty {library.liberty} -constr ports -script mapping',
     'opt_clean',
@@ -193,20 +256,20 @@ def _map(
   found = re.search(r'Chip area for module \S+: (\S+)', text)
   if found is None:
     raise errors.UserError(
-      f'yosys gave no area of {parameters}; install its tested release with '
-      f'{tools.INSTALL}.'
+      f'yosys gave no area of {top} {parameters}; install its tested release '
+      f'with {tools.INSTALL}.'
     )
   return float(found[1])
 
 
 def _sta(
-  library: Library, folder: pathlib.Path, period: float,
+  top: str, library: Library, folder: pathlib.Path, period: float,
   commands: Sequence[str],
 ) -> str:
   script = [
     f'read_liberty {library.liberty}',
     'read_verilog netlist.v',
-    'link_design array',
+    f'link_design {top}',
     f'create_clock -period {period} clk',
     'set_input_delay 0 -clock clk [all_inputs]',
     'set_output_delay 0 -clock clk [all_outputs]',
@@ -217,9 +280,11 @@ def _sta(
   return tools.run(['sta', '-no_splash', '-exit', 'sta.tcl'], folder)
 
 
-def _slack(library: Library, folder: pathlib.Path, period: float) -> float:
+def _slack(
+  top: str, library: Library, folder: pathlib.Path, period: float
+) -> float:
   """The longest path: what is missing to it in a clock of `period`."""
-  said = _sta(library, folder, period, [
+  said = _sta(top, library, folder, period, [
     'report_checks -path_delay max -digits 4'
   ])
   found = re.search(r'(-?[\d.]+)\s+slack', said)
@@ -231,8 +296,10 @@ def _slack(library: Library, folder: pathlib.Path, period: float) -> float:
   return period - float(found[1])
 
 
-def _power(library: Library, folder: pathlib.Path, period: float) -> float:
-  said = _sta(library, folder, period, [
+def _power(
+  top: str, library: Library, folder: pathlib.Path, period: float
+) -> float:
+  said = _sta(top, library, folder, period, [
     f'set_power_activity -global -activity {ACTIVITY}',
     'report_power -digits 6',
   ])

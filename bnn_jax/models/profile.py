@@ -42,6 +42,11 @@ class LayerProfile:
     safe_bits: narrowest register that no input can overflow; None likewise.
     activation_bits: memory of its input, as deployed; None where it has no
       products.
+    taps: positions of its kernel; 1 for any other layer.
+    groups: channel groups.
+    parts: into which slices behind it cut its outputs.
+    additions: numbers that are added to streams behind it, before the next
+      layer with products.
   """
 
   path: str
@@ -55,6 +60,10 @@ class LayerProfile:
   accumulator_bits: int | None
   safe_bits: int | None
   activation_bits: int | None
+  taps: int
+  groups: int
+  parts: int = 1
+  additions: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +75,16 @@ class _Module:
     x_shape: of its first argument.
     output_shape: of its last result.
     deployed: bits that it is deployed as; None without any constants.
+    taps: positions of its kernel.
+    groups: channel groups.
   """
 
   kind: str
   x_shape: tuple[int, ...]
   output_shape: tuple[int, ...]
   deployed: int | None
+  taps: int
+  groups: int
 
 
 def profile(
@@ -123,6 +136,7 @@ def profile(
          [product for product in found if product.layer == path])
     for path, module in modules.items()
   ]
+  rows = _joined(rows)
   rows = [row for row in rows if row.macs or row.memory_bits]
   return {
     'parameters': sum(sizes.values()),
@@ -149,7 +163,36 @@ def _shown(
     x_shape=x_shape[1:],
     output_shape=output_shape[1:],
     deployed=deployed_bits(module, x_shape, input_bits),
+    taps=math.prod(_sizes_of(getattr(module, 'kernel_size', ()))),
+    groups=getattr(
+      module, 'groups', getattr(module, 'feature_group_count', 1)
+    ),
   )
+
+
+def _sizes_of(kernel: int | Sequence[int] | None) -> Sequence[int]:
+  return (kernel,) if isinstance(kernel, int) else kernel or ()
+
+
+def _joined(rows: Sequence[LayerProfile]) -> list[LayerProfile]:
+  """Counts slices and additions where the products before them are."""
+  slices: dict[str, int] = {}
+  additions: dict[str, int] = {}
+  product = None
+  for row in rows:
+    if row.macs:
+      product = row.path
+    elif product is not None and row.kind == 'Slice':
+      slices[product] = slices.get(product, 0) + 1
+    elif product is not None and row.kind == 'Add':
+      added = additions.get(product, 0) + math.prod(row.output_shape)
+      additions[product] = added
+  return [
+    dataclasses.replace(
+      row, parts=slices.get(row.path, 1), additions=additions.get(row.path, 0)
+    )
+    for row in rows
+  ]
 
 
 def _shapes(tree: Any) -> list[tuple[int, ...]]:
@@ -229,4 +272,6 @@ def _row(
     accumulator_bits=max((r.bits for r in registers), default=None),
     safe_bits=max((r.safe_bits for r in registers), default=None),
     activation_bits=math.prod(module.x_shape) * input_bits if found else None,
+    taps=module.taps,
+    groups=module.groups,
   )

@@ -35,7 +35,7 @@ endmodule
 '''
 
 
-def simulate(folder, name, unit, columns):
+def simulate(folder, name, latency, unit, columns):
   """What the unit gives for each row, from the first one on."""
   shutil.copy(fields.RTL / f'{name}.v', folder)
   rows = np.concatenate([images.rows(x[:, None], w) for x, w in columns], 1)
@@ -46,8 +46,8 @@ def simulate(folder, name, unit, columns):
     ['iverilog', '-g2005-sv', '-o', 'main.vvp', 'main.v', f'{name}.v'], folder
   )
   tools.run(['vvp', '-n', 'main.vvp'], folder)
-  # One cycle for the row, two in the unit.
-  return [int(y) for y in (folder / 'y.txt').read_text().split()[3:]]
+  # One cycle for the row, then those of the unit.
+  return [int(y) for y in (folder / 'y.txt').read_text().split()[1 + latency :]]
 
 
 def integers(random, bits):
@@ -60,18 +60,21 @@ def integers(random, bits):
 
 
 @pytest.mark.parametrize('bits', [5, 8, 16])
-def test_full(tmp_path, bits):
+@pytest.mark.parametrize('deep', [0, 1])
+def test_full(tmp_path, bits, deep):
   random = np.random.default_rng(bits)
   a, scale = integers(random, bits), integers(random, 16)
   random.shuffle(scale)
   scale[:2] = -(2**15)
   bias = integers(random, 24)
   unit = (
-    f'bn_full #(.BITS({bits})) unit (.clk(clk), .value(row[0+:{bits}]), '
+    f'bn_full #(.BITS({bits}), .DEEP({deep})) unit (.clk(clk), '
+    f'.value(row[0+:{bits}]), '
     f'.scale(row[{bits}+:16]), .bias(row[{bits + 16}+:24]), .y(y));'
   )
   y = simulate(
-    tmp_path, 'bn_full', unit, [(a, bits), (scale, 16), (np.roll(bias, 1), 24)]
+    tmp_path, 'bn_full', 4 + deep, unit,
+    [(a, bits), (scale, 16), (bias, 24)]
   )
   expected = golden.saturate((a * scale + bias) >> 12, STREAM)
   assert y == expected[: len(y)].tolist()
@@ -90,8 +93,8 @@ def test_shift(tmp_path, bits, odd):
     f'.shift(row[{bits}+:4]), .bias(row[{bits + 4}+:16]), .y(y));'
   )
   y = simulate(
-    tmp_path, 'bn_shift', unit,
-    [(register, bits), (s, 4), (np.roll(bias, 1), 16)],
+    tmp_path, 'bn_shift', 3, unit,
+    [(register, bits), (s, 4), (bias, 16)],
   )
   a = register if odd is None else 2 * register - odd
   expected = golden.saturate(golden.shift(a, s) + bias, STREAM)

@@ -34,5 +34,7 @@ def test_a_library_that_is_missing():
 
 
 def test_an_array_that_is_none():
-  with pytest.raises(errors.UserError, match='norm=none'):
-    synthesis.measure(dataclasses.replace(POINT, norm='none'))
+  with pytest.raises(errors.UserError, match='norm=batch'):
+    synthesis.measure(dataclasses.replace(POINT, norm='batch'))
+  with pytest.raises(errors.UserError, match='norm=none is no unit'):
+    synthesis.measure(synthesis.Unit('none', 8))

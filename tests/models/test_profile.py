@@ -45,6 +45,11 @@ def test_macs_and_memory():
   ]
   assert found['activation_bits'] == 8 * 4 * 12
   assert rows['stem']['output_shape'] == (7, 8)
+  assert [(row['taps'], row['groups']) for row in rows.values()] == [
+    (3, 2), (3, 1), (3, 1), (1, 1),
+  ]
+  # Both blocks are added to the stream, the second one behind its stride.
+  assert [row['additions'] for row in rows.values()] == [0, 7 * 8, 4 * 12, 0]
   # 24 thermometer bits in two groups of 12.
   assert [row['operands'] for row in rows.values()] == [36, 24, 24, 12]
   weights = 36 * 8 + 24 * 8 + 24 * 12 + 12 * 5
@@ -127,6 +132,12 @@ def test_our_networks(size, parameters, stem, blocks, mode):
   assert [row['macs'] for row in rows] == macs
   assert [row['operands'] for row in rows] == [
     layer[2] for layer in (stem, *blocks)
+  ]
+  # The stem's four parts are added one by one.
+  frames, outputs, _ = stem
+  assert [row['parts'] for row in rows] == [4] + [1] * len(blocks)
+  assert [row['additions'] for row in rows] == [frames * outputs * 3 // 4] + [
+    frames * outputs for frames, outputs, _ in blocks
   ]
 
 

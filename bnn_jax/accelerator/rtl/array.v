@@ -6,7 +6,8 @@
 // lanes of `part_offset`, see pe.v). Behind the last one come SHARE slots, one
 // a cycle: slot i carries the elements i * LANES to (i + 1) * LANES - 1. In the
 // cycle after a slot its `registers` are valid and its constants are due; one
-// cycle later `bits` are valid, two cycles later `y`.
+// cycle later `bits` are valid, three cycles later `y`, of the full unit four,
+// or five if it is DEEP.
 module array #(
     parameter PES = 16,
     parameter LANES = 16,
@@ -18,7 +19,8 @@ module array #(
     parameter STREAM = 8,
     parameter SHIFT = 1,
     parameter THRESHOLD = 1,
-    parameter FULL = 0
+    parameter FULL = 0,
+    parameter DEEP = 0
 ) (
     input clk,
     input reset,
@@ -98,20 +100,17 @@ module array #(
     end
   endgenerate
 
-  reg [LANES*24-1:0] biases_then;
-  always @(posedge clk) biases_then <= biases;
-
   generate
     for (i = 0; i < LANES; i = i + 1) begin : lane
       if (SHIFT != 0) begin : shift
         bn_shift #(.BITS(BITS), .POPCOUNT(POPCOUNT), .STREAM(STREAM)) bn (
             .clk(clk), .value(registers[i*BITS+:BITS]), .odd(odd),
-            .shift(factors[i*16+:4]), .bias(biases_then[i*24+:16]),
+            .shift(factors[i*16+:4]), .bias(biases[i*24+:16]),
             .y(y[i*STREAM+:STREAM]));
       end else if (FULL != 0) begin : full
-        bn_full #(.BITS(BITS), .STREAM(STREAM)) bn (
+        bn_full #(.BITS(BITS), .STREAM(STREAM), .DEEP(DEEP)) bn (
             .clk(clk), .value(registers[i*BITS+:BITS]),
-            .scale(factors[i*16+:16]), .bias(biases_then[i*24+:24]),
+            .scale(factors[i*16+:16]), .bias(biases[i*24+:24]),
             .y(y[i*STREAM+:STREAM]));
       end else begin : none
         assign y[i*STREAM+:STREAM] = 0;

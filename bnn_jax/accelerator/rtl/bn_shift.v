@@ -1,6 +1,5 @@
-// Batch normalization without a multiplier: sat(shift(a, s) + b), two cycles.
-// a is the register, or 2 * register - odd for the unit 'popcount'. `shift`
-// belongs to the register on the input, `bias` to the one of a cycle before.
+// Batch normalization without a multiplier: sat(shift(a, s) + b), three cycles.
+// a is the register, or 2 * register - odd for the unit 'popcount'.
 module bn_shift #(
     parameter BITS = 8,
     parameter POPCOUNT = 0,
@@ -32,10 +31,27 @@ module bn_shift #(
   wire [3:0] distance = -shift;
   wire signed [SHIFTED-1:0] right = wide >>> distance;
   reg signed [SHIFTED-1:0] shifted;
-  always @(posedge clk) shifted <= shift[3] ? right : left;
+  reg signed [15:0] bias_then;
+  always @(posedge clk) begin
+    shifted <= shift[3] ? right : left;
+    bias_then <= bias;
+  end
 
-  wire signed [SUM-1:0] sum = shifted + bias;
-  wire overflow = sum[SUM-1:STREAM-1] != {(SUM-STREAM+1){sum[SUM-1]}};
+  // The carry from the lower part into the upper one comes a cycle later, so
+  // that no stage has a carry through all bits.
+  localparam UPPER = SUM - STREAM;
+  wire signed [SUM-1:0] wide_shifted = shifted;
+  wire signed [SUM-1:0] wide_bias = bias_then;
+  reg [STREAM:0] low;
+  reg [UPPER-1:0] high;
+  always @(posedge clk) begin
+    low <= wide_shifted[STREAM-1:0] + wide_bias[STREAM-1:0];
+    high <= wide_shifted[SUM-1:STREAM] + wide_bias[SUM-1:STREAM];
+  end
+
+  wire [UPPER-1:0] carried = high + low[STREAM];
+  wire negative = carried[UPPER-1];
+  wire overflow = carried != {UPPER{low[STREAM-1]}};
   always @(posedge clk)
-    y <= overflow ? {sum[SUM-1], {(STREAM-1){~sum[SUM-1]}}} : sum[STREAM-1:0];
+    y <= overflow ? {negative, {(STREAM-1){~negative}}} : low[STREAM-1:0];
 endmodule

@@ -207,7 +207,7 @@ module engine #(
   wire [LANES*STREAM-1:0] residual_row;
   wire [LANES*PRELU-1:0] prelu_row;
   wire [LANES*(STREAM+1)-1:0] sign_row;
-  wire [5:1] valid_then;
+  wire [6:1] valid_then;
   post #(.LANES(LANES), .SIMD(SIMD), .STREAM(STREAM)) post (
       .clk(clk), .reset(reset), .start(start_step), .step(step), .slot(slot),
       .slot_first(slot_first), .compared(compared), .y(y),
@@ -263,9 +263,9 @@ module engine #(
   };
   assign probe_y = y;
   assign probe_valid[1] = valid_then[1];
-  assign probe_valid[2] = valid_then[3];
-  assign probe_valid[3] = valid_then[3];
-  assign probe_valid[4] = valid_then[4];
-  assign probe_valid[5] = valid_then[5];
-  assign probe_valid[6] = valid_then[5];
+  assign probe_valid[2] = valid_then[4];
+  assign probe_valid[3] = valid_then[4];
+  assign probe_valid[4] = valid_then[5];
+  assign probe_valid[5] = valid_then[6];
+  assign probe_valid[6] = valid_then[6];
 endmodule

@@ -3,8 +3,8 @@
 // into the memories of the stream and of bits.
 //
 // A chunk's slot is cycle 0. Its batch norm's constants are read in cycle 0,
-// its residual in 2, the constants of ShiftPReLU in 3 and of RSign in 4; y is
-// valid in 3, the sum in 4, value and bits in 5, when they are written.
+// its residual in 3, the constants of ShiftPReLU in 4 and of RSign in 5; y is
+// valid in 4, the sum in 5, value and bits in 6, when they are written.
 module post #(
     parameter LANES = 16,
     parameter SIMD = 64,
@@ -34,7 +34,7 @@ module post #(
     output bits_write,
     output reg [23:0] bits_address,
     output [SIMD-1:0] bits_row,
-    // The chunk in cycle 5, and whether all are done behind it.
+    // The chunk in cycle 6, and whether all are done behind it.
     output valid,
     output [23:0] chunk,
     output first_position,
@@ -43,7 +43,7 @@ module post #(
     output [LANES*STREAM-1:0] sum,
     output [LANES*STREAM-1:0] value,
     output [LANES-1:0] signs,
-    output [5:1] valid_then
+    output [6:1] valid_then
 );
   `include "step.vh"
 
@@ -69,33 +69,32 @@ module post #(
     end
 
   // What was known in cycle 0 is i cycles later at index i.
-  reg [5:1] valids, firsts, lasts;
-  reg [23:0] chunk_then[1:5];
-  reg [23:0] residual_then[1:2];
-  reg [LANES-1:0] compared_then[3:5];
+  reg [6:1] valids, firsts, lasts;
+  reg [23:0] chunk_then[1:6];
+  reg [23:0] residual_then[1:3];
+  reg [LANES-1:0] compared_then[3:6];
   integer i;
   always @(posedge clk) begin
-    valids <= reset || start ? 5'b0 : {valids[4:1], here};
-    firsts <= {firsts[4:1], position == 0};
-    lasts <= {lasts[4:1], position_end && position == positions - 1};
+    valids <= reset || start ? 6'b0 : {valids[5:1], here};
+    firsts <= {firsts[5:1], position == 0};
+    lasts <= {lasts[5:1], position_end && position == positions - 1};
     chunk_then[1] <= in_position;
-    for (i = 2; i <= 5; i = i + 1) chunk_then[i] <= chunk_then[i-1];
+    for (i = 2; i <= 6; i = i + 1) chunk_then[i] <= chunk_then[i-1];
     residual_then[1] <= residual_position + in_position;
-    residual_then[2] <= residual_then[1];
+    for (i = 2; i <= 3; i = i + 1) residual_then[i] <= residual_then[i-1];
     compared_then[3] <= compared;
-    compared_then[4] <= compared_then[3];
-    compared_then[5] <= compared_then[4];
+    for (i = 4; i <= 6; i = i + 1) compared_then[i] <= compared_then[i-1];
   end
 
   assign norm_read = here;
   assign norm_address = constant_base + in_position;
   assign residual_read =
-      valids[2] && has_residual && chunk_then[2] < residual_chunks;
-  assign residual_address = residual_then[2];
-  assign prelu_read = valids[3] && has_prelu;
-  assign prelu_address = constant_base + chunk_then[3];
-  assign sign_read = valids[4] && writes_bits && !is_threshold;
-  assign sign_address = constant_base + chunk_then[4];
+      valids[3] && has_residual && chunk_then[3] < residual_chunks;
+  assign residual_address = residual_then[3];
+  assign prelu_read = valids[4] && has_prelu;
+  assign prelu_address = constant_base + chunk_then[4];
+  assign sign_read = valids[5] && writes_bits && !is_threshold;
+  assign sign_address = constant_base + chunk_then[5];
 
   reg residual_here;
   always @(posedge clk) residual_here <= residual_read;
@@ -111,17 +110,17 @@ module post #(
           .g(prelu_row[l*(2*STREAM+3)+STREAM+:STREAM]),
           .h(prelu_row[l*(2*STREAM+3)+:STREAM]),
           .theta(sign_row[l*(STREAM+1)+:STREAM+1]),
-          .is_threshold(is_threshold), .compared(compared_then[5][l]),
+          .is_threshold(is_threshold), .compared(compared_then[6][l]),
           .sum(sum[l*STREAM+:STREAM]), .value(value[l*STREAM+:STREAM]),
           .sign(signs[l]));
     end
   endgenerate
 
-  assign valid = valids[5];
+  assign valid = valids[6];
   assign valid_then = valids;
-  assign chunk = chunk_then[5];
-  assign first_position = firsts[5];
-  assign done = valid && lasts[5];
+  assign chunk = chunk_then[6];
+  assign first_position = firsts[6];
+  assign done = valid && lasts[6];
   assign stream_write = valid && writes_stream;
 
   // Bits are packed into the words that the next convolution reads: a word
