@@ -221,7 +221,7 @@ def _training(options) -> ml_collections.ConfigDict:
   training = ml_collections.ConfigDict()
   # The embedded corpus shows that the program works; real speech is worth more.
   few = options.get('data', 'synthetic') == 'synthetic'
-  training.epochs = options.get('epochs', 30 if few else 100)
+  training.epochs = options.get('epochs', 40 if few else 100)
   training.batch_size = 100
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1

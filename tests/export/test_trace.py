@@ -151,6 +151,9 @@ def test_layers_and_their_connections():
 def test_a_preload_is_exported_within_its_register():
   model = Network(REGISTER, learn_preload=True)
   variables = random_variables(model)
+  preloads = np.array([-9, 8, -8, 7, 0, 1, -100, 100], np.int32)
+  for name in ('stem', 'conv'):
+    variables['deployed'][name]['preload'] = preloads
   found = {layer.name: layer for layer in traced(model, variables)}
   for name in ('stem', 'conv'):
     deployed = variables['deployed'][name]['preload']
