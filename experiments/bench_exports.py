@@ -25,7 +25,7 @@ from bnn_jax.jobs import c_sources
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
-from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from bnn_jax.training import state as state_lib
 
 CLASSES, LEVELS = 12, 8
@@ -77,7 +77,7 @@ def network(size: str):
     weight_gradient='hard_tanh', activation_gradient='approx_sign',
   )
   fresh = state_lib.create(model, optax.sgd(0.1), seed=0, **SHAPE)
-  state = evaluate.deployer(model, **SHAPE)(
+  state = evaluator.deployer(model, **SHAPE)(
     fresh.replace(inputs=jax.tree_util.tree_map_with_path(
       _spread, fresh.inputs))
   )

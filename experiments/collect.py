@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bnn_jax import errors
-from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from bnn_jax.training import workdir
 from experiments import bootstrap
 from experiments import records
@@ -60,7 +60,7 @@ def good(
 def right(line: dict[str, Any], register: str = 'deployed') -> np.ndarray:
   """Which clips of all splits a training has right, bool `[clips]`."""
   return np.concatenate([
-    evaluate.unpack(split[f'right_{register}'], split['clips'])
+    evaluator.unpack(split[f'right_{register}'], split['clips'])
     for split in line['splits'].values()
   ])
 

@@ -23,7 +23,7 @@ def outcome(
 
   Args:
     config: its configuration.
-    splits: name to `evaluate.split_results`.
+    splits: name to `evaluator.split_results`.
     **measured: how long it took and where.
 
   Returns:

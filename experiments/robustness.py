@@ -29,7 +29,7 @@ from bnn_jax.jobs import export
 from bnn_jax.jobs import front_end
 from bnn_jax.jobs import listen
 from bnn_jax.jobs import spotter as spotter_lib
-from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from bnn_jax.training import setup
 from bnn_jax.training import workdir
 
@@ -48,7 +48,7 @@ def accuracies(
     source: the clips.
   """
   form = model.input
-  split = evaluate.quantize_split(
+  split = evaluator.quantize_split(
     source, {'lo': form.lo, 'exponent': form.exponent},
     front_end=features.FrontEnd(**model.front_end), input_bits=form.bits,
   )

@@ -21,6 +21,7 @@ from bnn_jax.models import profile as profile_lib
 from bnn_jax.nn.kernels import choice
 from bnn_jax.training import checkpoints
 from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from bnn_jax.training import fleet
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
@@ -34,7 +35,7 @@ class Data:
 
   def __init__(self) -> None:
     self._clips: dict[str, tuple[source_lib.Source, on_device.Clips]] = {}
-    self._quantized: dict[str, evaluate.QuantizedSplit] = {}
+    self._quantized: dict[str, evaluator.QuantizedSplit] = {}
 
   def training(
     self, config: ml_collections.ConfigDict
@@ -49,14 +50,14 @@ class Data:
 
   def quantized(
     self, config: ml_collections.ConfigDict, split: str, inputs: Any
-  ) -> evaluate.QuantizedSplit:
+  ) -> evaluator.QuantizedSplit:
     """A split as a state with these inputs reads it."""
     key = plan.digest([
       split, config.data.to_dict(), config.front_end.to_dict(),
       config.model.input_bits, float(inputs['lo']), int(inputs['exponent']),
     ])
     if key not in self._quantized:
-      self._quantized[key] = evaluate.quantize_split(
+      self._quantized[key] = evaluator.quantize_split(
         setup.open_split(config, split), inputs,
         front_end=setup.front_end(config), input_bits=config.model.input_bits,
       )
@@ -155,13 +156,13 @@ class _Judge:
   def __init__(self, config: ml_collections.ConfigDict, data: Data):
     self._config, self._data = config, data
     shape = setup.input_shape(config)
-    self.deploy = evaluate.deployer(setup.model(config), **shape)
+    self.deploy = evaluator.deployer(setup.model(config), **shape)
     self._judge = evaluate.judge(config, profile_lib.profile(
       setup.model(config), input_bits=config.model.input_bits, **shape
     ))
 
   def split(self, state: state_lib.TrainState, name: str) -> dict[str, Any]:
-    """What `evaluate.split_results` tells of a split."""
+    """What `evaluator.split_results` tells of a split."""
     split = self._data.quantized(self._config, name, state.inputs)
     return self._judge(
       state=state, split=split, classes=self._config.data.classes

@@ -9,7 +9,7 @@ from bnn_jax.data import source
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import integer
-from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from bnn_jax.training import inputs
 from bnn_jax.training import state as state_lib
 
@@ -77,4 +77,4 @@ def state(model, seed: int = 0, moved: bool = True) -> state_lib.TrainState:
 
   params = jax.tree_util.tree_map_with_path(move, fresh.params)
   state = fresh.replace(inputs=fitted, params=params)
-  return evaluate.deployer(model, **SHAPE)(state)
+  return evaluator.deployer(model, **SHAPE)(state)

@@ -18,6 +18,7 @@ from bnn_jax.export import engines as engines_lib
 from bnn_jax.export import files
 from bnn_jax.jobs import export as export_job
 from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from bnn_jax.training import setup
 
 GRAPH = 'training graph'
@@ -79,7 +80,7 @@ def run(
   model = setup.model(config)
   q, clips = quantized(config, state.inputs, splits, limit)
   names = [layer.name for layer in exported.layers]
-  logits = {GRAPH: evaluate.Evaluator(model).logits(state, q).astype(np.int32)}
+  logits = {GRAPH: evaluator.Evaluator(model).logits(state, q).astype(np.int32)}
   missing = {
     name: engine.missing() for name, engine in engines_lib.ENGINES.items()
   }
@@ -124,7 +125,7 @@ def quantized(
   """
   pieces, names = [], []
   for name in splits or setup.test_splits(config):
-    q = evaluate.quantize_split(
+    q = evaluator.quantize_split(
       setup.open_split(config, name), inputs,
       front_end=setup.front_end(config), input_bits=config.model.input_bits,
     ).q[:limit]

@@ -25,6 +25,7 @@ from bnn_jax.data import on_device
 from bnn_jax.data import pipeline
 from bnn_jax.data import source as source_lib
 from bnn_jax.training import inputs
+from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
@@ -50,7 +51,7 @@ def train(
   configs: Sequence[ml_collections.ConfigDict],
   source: source_lib.Source,
   clips: on_device.Clips,
-  teacher: steps_lib.Teacher | None = None,
+  teacher: objective_lib.Teacher | None = None,
   *,
   strict: bool = True,
 ) -> Iterator[tuple[state_lib.TrainState, list[dict[str, float]]]]:

@@ -25,6 +25,7 @@ from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
 from bnn_jax.training import losses
+from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
@@ -317,20 +318,29 @@ def update_step(
   config: ml_collections.ConfigDict,
   network: nn.Module,
   steps: int,
-  teacher: steps_lib.Teacher | None = None,
+  teacher: objective_lib.Teacher | None = None,
 ) -> steps_lib.UpdateStep:
   """The update of a training of `steps` steps, by `optimizer`."""
   return steps_lib.make_update_step(
-    network, optimizer(config, steps),
+    network, optimizer(config, steps), _objective(config, steps, teacher),
     steps=steps, frozen_share=config.training.frozen_share,
     learning_rate=learning_rates(config, steps)['real'],
+    balanced=config.optimizer.balance_weights,
+  )
+
+
+def _objective(
+  config: ml_collections.ConfigDict,
+  steps: int,
+  teacher: objective_lib.Teacher | None,
+) -> objective_lib.Objective:
+  return objective_lib.Objective(
+    label_smoothing=config.optimizer.label_smoothing,
     penalty_weight=penalty_weight(config, steps),
     penalty_kind=penalty_kind(config),
     penalty_margin=config.penalty.margin,
     overflow_bound=config.penalty.bound,
     control_gain=config.penalty.gain,
-    label_smoothing=config.optimizer.label_smoothing,
-    balanced=config.optimizer.balance_weights,
     teacher=teacher,
     distillation_weight=config.distillation.weight,
     temperature=config.distillation.temperature,
@@ -341,7 +351,7 @@ def train_step(
   config: ml_collections.ConfigDict,
   network: nn.Module,
   steps: int,
-  teacher: steps_lib.Teacher | None = None,
+  teacher: objective_lib.Teacher | None = None,
 ) -> steps_lib.TrainStep:
   """One step of a training of `steps` steps, to be jitted by the caller."""
   read = input_step(config)

@@ -11,14 +11,11 @@ import optax
 from bnn_jax import features
 from bnn_jax.data import augmentation as augmentation_lib
 from bnn_jax.nn import layers
-from bnn_jax.training import control as control_lib
-from bnn_jax.training import losses
 from bnn_jax.training import metrics
+from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import state as state_lib
 
 Batch = dict[str, jax.Array]
-# From quantized features `[B, T, F]` to logits `[B, N]`.
-Teacher = Callable[[jax.Array], jax.Array]
 InputStep = Callable[[Any, jax.Array, jax.Array], jax.Array]
 UpdateStep = Callable[
   [state_lib.TrainState, jax.Array, jax.Array],
@@ -58,102 +55,48 @@ def make_input_step(
 def make_update_step(
   model: nn.Module,
   optimizer: optax.GradientTransformation,
+  objective: objective_lib.Objective,
   *,
   steps: int,
   frozen_share: float,
   learning_rate: optax.Schedule,
-  penalty_weight: optax.Schedule,
-  penalty_kind: str,
-  penalty_margin: float,
-  overflow_bound: float,
-  control_gain: float,
-  label_smoothing: float,
   balanced: bool,
-  teacher: Teacher | None,
-  distillation_weight: float,
-  temperature: float,
 ) -> UpdateStep:
   """Makes the function of one step: loss, gradient, update.
-
-  The loss is the cross entropy + lambda(step) * overflow penalty; with a
-  teacher, a share of the cross entropy is that with its softened answers.
 
   Args:
     model: the network.
     optimizer: of its parameters.
+    objective: what to make small.
     steps: of the whole training.
     frozen_share: share of the steps, the last ones, in which statistics are
       frozen.
     learning_rate: by step, for the metrics.
-    penalty_weight: lambda by step.
-    penalty_kind: a name in `losses.PENALTIES`, or 'none'.
-    penalty_margin: share of the range that is free of penalty.
-    overflow_bound: share of a layer's sums that may overflow before its
-      penalty grows, see `control`.
-    control_gain: how quickly it does; 0 for one penalty for all layers.
-    label_smoothing: of the cross entropy.
     balanced: keep the mean of each channel's latent weights at 0.
-    teacher: gives answers to learn from beside the labels.
-    distillation_weight: share of the loss that compares with them.
-    temperature: that softens both sides of that comparison.
 
   Returns:
     A function of state, quantized features `[B, T, F]` and labels `[B]` that
-    gives the next state and the metrics of the step. Their overflow rates
-    count persistent overflow alone, as `losses.overflow_rates` says.
+    gives the next state and the metrics of the step.
   """
 
-  def loss_of(params, state, q, labels, progress):
-    logits, changed = model.apply(
-      state.variables() | {'params': params},
-      q,
-      train=True,
-      progress=progress,
-      frozen=progress >= 1 - frozen_share,
-      mutable=['batch_stats', 'sums'],
-      # 0 and 1 are the masks' of `augmentation.spec_augment`.
-      rngs={
-        layers.GATES: jax.random.fold_in(state.key(), 2),
-        'dropout': jax.random.fold_in(state.key(), 3),
-      },
+  def loss_of(params, state, q, labels):
+    progress = state.step / steps
+    logits, changed = _forward(
+      model, params, state, q, progress, progress >= 1 - frozen_share
     )
-    sums = changed.get('sums', {})
-    entropy = losses.cross_entropy(logits, labels, label_smoothing).mean()
-    loss = entropy
-    if teacher is not None:
-      distance = losses.distillation(logits, teacher(q), temperature).mean()
-      loss += distillation_weight * (distance - entropy)
-    penalty = jnp.zeros(())
-    if penalty_kind != 'none':
-      penalty = losses.overflow_penalty(
-        sums, penalty_kind, penalty_margin, state.control.shares
-      )
-    weight = penalty_weight(state.step)
-    rates = losses.overflow_rates(sums)
-    control = control_lib.update(
-      state.control, rates, bound=overflow_bound, gain=control_gain
+    loss, observed = objective.fit(logits, q, labels)
+    penalty, control, overflow = objective.overflow(
+      changed.get('sums', {}), state.control, state.step
     )
-    observed = {
-      'cross_entropy': entropy,
-      'penalty': penalty,
-      'penalty_weight': weight,
-      'accuracy': jnp.mean(jnp.argmax(logits, -1) == labels),
-      'overflow_rate': sum(rates.values(), jnp.zeros(())) / max(len(rates), 1),
-    }
-    observed |= {f'overflow/{path}': rate for path, rate in rates.items()}
-    observed |= {
-      f'penalty_share/{path}': share
-      for path, share in state.control.shares.items()
-    }
     moved = {
       'batch_stats': changed.get('batch_stats', {}), 'control': control
     }
-    return loss + weight * penalty, (moved, observed)
+    return loss + penalty, (moved, observed | overflow)
 
   def update_step(state, q, labels):
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
     (loss, (moved, observed)), gradients = gradient_of(
-      state.params, state, q, labels, state.step / steps
+      state.params, state, q, labels
     )
     updates, opt_state = optimizer.update(
       gradients, state.opt_state, state.params
@@ -168,14 +111,28 @@ def make_update_step(
       'flip_ratio': flip_ratio(state.params, params),
     }
     state = state.replace(
-      step=state.step + 1,
-      params=params,
-      opt_state=opt_state,
-      **moved,
+      step=state.step + 1, params=params, opt_state=opt_state, **moved
     )
     return state, metrics.Means.of_batch(**observed)
 
   return update_step
+
+
+def _forward(model, params, state, q, progress, frozen):
+  """Logits of a training, and the collections that it changes."""
+  return model.apply(
+    state.variables() | {'params': params},
+    q,
+    train=True,
+    progress=progress,
+    frozen=frozen,
+    mutable=['batch_stats', 'sums'],
+    # 0 and 1 are the masks' of `augmentation.spec_augment`.
+    rngs={
+      layers.GATES: jax.random.fold_in(state.key(), 2),
+      'dropout': jax.random.fold_in(state.key(), 3),
+    },
+  )
 
 
 def quantize(x: jax.Array, inputs: dict[str, Any], bits: int) -> jax.Array:

@@ -10,14 +10,14 @@ import numpy as np
 
 from bnn_jax import errors
 from bnn_jax.training import evaluate
+from bnn_jax.training import objective
 from bnn_jax.training import setup
-from bnn_jax.training import steps
 from bnn_jax.training import workdir
 
 
 def load(
   config: ml_collections.ConfigDict, inputs: Mapping[str, Any]
-) -> steps.Teacher | None:
+) -> objective.Teacher | None:
   """The newest checkpoint of the configured teacher's workdir.
 
   Args:

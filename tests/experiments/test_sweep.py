@@ -2,6 +2,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
 from experiments import outcome
 from experiments import records
 from experiments import run_fleet
@@ -114,7 +115,7 @@ def test_fleet(ablation, speech, monkeypatch):
   assert set(line['overflow']) == {'stem', 'block0/conv'}
   dev = line['splits']['dev']
   assert dev['clips'] == 8
-  right = evaluate.unpack(dev['right_deployed'], 8)
+  right = evaluator.unpack(dev['right_deployed'], 8)
   assert right.mean() == dev['accuracy_deployed']
   # The kept workdir is one that can be evaluated, with the same decisions.
   results = evaluate.run(run.config, run.workdir)

@@ -13,6 +13,7 @@ import pytest
 from bnn_jax import errors
 from bnn_jax.training import checkpoints
 from bnn_jax.training import loop
+from bnn_jax.training import preparation
 from tests import conftest
 from tests import tiny
 
@@ -35,9 +36,9 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
 
 
 def test_batch_for_the_devices(monkeypatch):
-  monkeypatch.setattr(loop.jax, 'devices', lambda: [0, 1, 2])
+  monkeypatch.setattr(preparation.jax, 'devices', lambda: [0, 1, 2])
   with pytest.raises(errors.UserError, match='batch_size=8 .* 3 devices'):
-    loop._check_devices(8)
+    preparation._check_devices(8)
 
 
 def test_signals_are_collected_and_given_back():

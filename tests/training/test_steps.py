@@ -12,23 +12,25 @@ import pytest
 from bnn_jax import features
 from bnn_jax.data import augmentation
 from bnn_jax.training import losses
+from bnn_jax.training import objective
 from bnn_jax.training import steps
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def update_step(model, optimizer, **changes):
+def update_step(model, optimizer, balanced=False, **changes):
   settings = {
-    'steps': 10, 'frozen_share': 0.2,
-    'learning_rate': lambda step: 0.5 * step,
-    'penalty_weight': lambda step: 2.0, 'penalty_kind': 'hinge',
-    'penalty_margin': 0.5, 'overflow_bound': 0.01,
-        'control_gain': 0.0, 'label_smoothing': 0.1, 'balanced': False,
-    'teacher': None, 'distillation_weight': 0.5, 'temperature': 2.0,
+    'label_smoothing': 0.1, 'penalty_weight': lambda step: 2.0,
+    'penalty_kind': 'hinge', 'penalty_margin': 0.5, 'overflow_bound': 0.01,
+    'control_gain': 0.0, 'distillation_weight': 0.5, 'temperature': 2.0,
   }
   return jax.jit(
-    steps.make_update_step(model, optimizer, **(settings | changes))
+    steps.make_update_step(
+      model, optimizer, objective.Objective(**(settings | changes)),
+      steps=10, frozen_share=0.2, learning_rate=lambda step: 0.5 * step,
+      balanced=balanced,
+    )
   )
 
 
@@ -203,7 +205,7 @@ def test_flip_ratio():
 SHARDED = '''
 import jax, numpy as np, optax
 from jax import sharding
-from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator as evaluator_lib
 from tests import tiny
 from tests.training import test_steps
 
@@ -211,7 +213,7 @@ model, optimizer = tiny.network(), optax.adam(0.1)
 start = tiny.state(model)
 read = test_steps.input_step()
 step = test_steps.update_step(model, optimizer)
-evaluator = evaluate.Evaluator(model)
+evaluator = evaluator_lib.Evaluator(model)
 q = np.random.default_rng(0).integers(
   0, 256, (7, *tiny.SHAPE.values()), np.uint8
 )

@@ -10,7 +10,8 @@ import pytest
 
 from bnn_jax.nn import layers
 from bnn_jax.training import control
-from bnn_jax.training import evaluate
+from bnn_jax.training import evaluator
+from bnn_jax.training import objective
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps
@@ -197,13 +198,15 @@ def test_a_step_trains(name, variant, monkeypatch):
     model, optimizer = setup.model(config), optax.adam(0.01)
     before = state_of(config, model, optimizer)
     update = jax.jit(steps.make_update_step(
-      model, optimizer, steps=10, frozen_share=0.1,
+      model, optimizer,
+      objective.Objective(
+        label_smoothing=config.optimizer.label_smoothing,
+        penalty_weight=lambda step: 1.0,
+        penalty_kind=setup.penalty_kind(config), penalty_margin=0.0,
+        overflow_bound=0.01, control_gain=0.0,
+      ),
+      steps=10, frozen_share=0.1, balanced=False,
       learning_rate=lambda step: 0.01 + 0.0 * step,
-      penalty_weight=lambda step: 1.0,
-      penalty_kind=setup.penalty_kind(config), penalty_margin=0.0,
-      overflow_bound=0.01, control_gain=0.0,
-      label_smoothing=config.optimizer.label_smoothing, balanced=False,
-      teacher=None, distillation_weight=0.0, temperature=1.0,
     ))
     clips = before, features(config, 4), np.arange(4)
     compiled = update.lower(*clips).compile(compiler_options=COMPILATION)
@@ -225,7 +228,7 @@ def test_a_step_trains(name, variant, monkeypatch):
 def check_evaluation(name, config, model, state):
   """All products read signs; the logits are integers if the stream is."""
   shape = setup.input_shape(config)
-  state = evaluate.deployer(model, **shape)(state)
+  state = evaluator.deployer(model, **shape)(state)
   q = features(config, 3)
   magnitudes = []
 
