@@ -263,13 +263,18 @@ install_rtl_tools() {
     fail 'apt-get could not install the packages: its own message is above.'
 }
 
+run_check() {
+  say "running $venv/bin/python -m $*"
+  "$venv/bin/python" -m "$@"
+}
+
 run_tests() {
   local failed=()
   prepare_machine cpu
   prepare_environment test
-  "$venv/bin/python" -m ruff check . || failed+=(ruff)
-  "$venv/bin/python" -m mypy || failed+=(mypy)
-  "$venv/bin/python" -m pytest -n 2 --dist=loadfile "$@" || failed+=(pytest)
+  run_check ruff check . || failed+=(ruff)
+  run_check mypy || failed+=(mypy)
+  run_check pytest -n 2 --dist=loadfile "$@" || failed+=(pytest)
   if ((${#failed[@]})); then
     fail "test: these fail: ${failed[*]}."
   fi

@@ -5,6 +5,7 @@ python -m bnn_jax.main --config=configs/kws.py
 
 from collections.abc import Callable
 import datetime
+import functools
 import os
 import pathlib
 import signal
@@ -16,6 +17,7 @@ from absl import logging
 import ml_collections
 from ml_collections import config_flags
 
+from bnn_jax import command_line
 from bnn_jax import errors
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -96,13 +98,23 @@ def _run(mode: str, folder: pathlib.Path) -> None:
   if 'JAX_COORDINATOR_ADDRESS' in os.environ:
     jax.distributed.initialize(
       os.environ['JAX_COORDINATOR_ADDRESS'],
-      int(os.environ['JAX_NUM_PROCESSES']),
-      int(os.environ['JAX_PROCESS_ID']),
+      _number_of('JAX_NUM_PROCESSES'), _number_of('JAX_PROCESS_ID'),
     )
   console = rich.console.Console(
     quiet=jax.process_index() > 0, soft_wrap=True
   )
   _MODES[mode](_config(folder), folder, console)
+
+
+def _number_of(variable: str) -> int:
+  """An integer from the environment."""
+  value = os.environ.get(variable, '')
+  if not value.isdecimal():
+    raise errors.UserError(
+      f'{variable}={value!r} is no number, and JAX_COORDINATOR_ADDRESS is set; '
+      'set both numbers, or unset the address to train in one process.'
+    )
+  return int(value)
 
 
 def _config(folder: pathlib.Path) -> ml_collections.ConfigDict:
@@ -174,6 +186,11 @@ def _report(config, folder: pathlib.Path, console) -> None:
     console.print(f'report: {html.write(folder)}')
 
 
+def _plainly(console) -> Callable[[str], None]:
+  """Prints lines as they are."""
+  return functools.partial(console.print, highlight=False, markup=False)
+
+
 def _export(config, folder: pathlib.Path, console) -> None:
   from bnn_jax.jobs import export
 
@@ -186,12 +203,9 @@ def _export(config, folder: pathlib.Path, console) -> None:
 def _verify(config, folder: pathlib.Path, console) -> None:
   from bnn_jax.jobs import verify
 
-  def tell(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
-
   equal = verify.run(
     config, folder, splits=_SPLITS.value, limit=_LIMIT.value,
-    deep=_DEEP.value, tell=tell,
+    deep=_DEEP.value, tell=_plainly(console),
   )
   if not equal:
     sys.exit(1)
@@ -200,11 +214,9 @@ def _verify(config, folder: pathlib.Path, console) -> None:
 def _listen(config, folder: pathlib.Path, console) -> None:
   from bnn_jax.jobs import listen
 
-  def tell(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
-
   listen.run(
-    config, folder, path=_INPUT.value, threshold=_THRESHOLD.value, tell=tell
+    config, folder, path=_INPUT.value, threshold=_THRESHOLD.value,
+    tell=_plainly(console),
   )
 
 
@@ -212,12 +224,10 @@ def _rtl(config, folder: pathlib.Path, console) -> None:
   from bnn_jax.accelerator import spec
   from bnn_jax.jobs import rtl
 
-  def tell(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
-
   equal = rtl.run(
     config, folder, spec.AcceleratorSpec(pes=_PES.value, lanes=_LANES.value),
-    splits=_SPLITS.value, limit=_LIMIT.value, deep=_DEEP.value, tell=tell,
+    splits=_SPLITS.value, limit=_LIMIT.value, deep=_DEEP.value,
+    tell=_plainly(console),
   )
   if not equal:
     sys.exit(1)
@@ -253,103 +263,11 @@ def _folder() -> pathlib.Path:
   return pathlib.Path('runs') / f'{_CONFIG.value.name}-{now}'
 
 
-def _parse(argv: list[str]) -> list[str]:
-  """Parses flags, with one sentence for whatever is wrong with them."""
-  argv = _joined(argv)
-  try:
-    config = _config_alone(argv)
-    for argument in argv:
-      _check_override(config, argument)
-    return flags.FLAGS(argv)
-  except (flags.Error, OSError, ValueError) as error:
-    # What a config file raises arrives with its traceback as its text.
-    sentence = str(error).strip().splitlines()[-1].strip()
-    sentence = sentence.removeprefix('ValueError: ')
-    raise errors.UserError(sentence) from error
-
-
-def _joined(argv: list[str]) -> list[str]:
-  """The arguments with `--config FILE` written as `--config=FILE`."""
-  joined: list[str] = []
-  for argument in argv:
-    if joined and joined[-1] in ('--config', '-config'):
-      joined[-1] += f'={argument}'
-    else:
-      joined.append(argument)
-  return joined
-
-
-def _config_alone(argv: list[str]) -> ml_collections.ConfigDict | None:
-  """The configuration before any --config.KEY=VALUE."""
-  named = [a for a in argv if a.startswith(('--config=', '-config='))]
-  if not named:
-    return None
-  path = named[-1].partition('=')[2].partition(':')[0]
-  if not pathlib.Path(path).is_file():
-    raise errors.UserError(
-      f'config file {path!r} does not exist; name one, such as '
-      '--config=configs/kws.py, and run in the root of the repository.'
-    )
-  _make_importable(path)
-  try:
-    config = _load(argv[0], named[-1])
-  except (flags.Error, OSError, ValueError):
-    raise
-  except Exception as error:
-    # The file is a program, which may fail in any way.
-    raise errors.UserError(
-      f'config file {path!r} cannot be loaded '
-      f'({type(error).__name__}: {" ".join(str(error).split())}); correct it, '
-      'or name one such as configs/kws.py.'
-    ) from error
-  # Of a file that could not be read this raises the OSError.
-  if not hasattr(config, 'to_dict'):
-    raise errors.UserError(
-      f'get_config of {path!r} returns no ConfigDict; see configs/kws.py.'
-    )
-  return config
-
-
-def _load(program: str, argument: str) -> ml_collections.ConfigDict:
-  """What the file of a --config=FILE:OPTIONS gives."""
-  alone = flags.FlagValues()
-  holder = config_flags.DEFINE_config_file(
-    'config', flag_values=alone, sys_argv=[argument]
-  )
-  alone([program, argument])
-  return holder.value
-
-
-def _make_importable(path: str) -> None:
-  """Lets a config file import others of its configs/ from anywhere."""
-  for folder in pathlib.Path(path).resolve().parents:
-    if folder.name == 'configs':
-      sys.path.insert(0, str(folder.parent))
-      return
-
-
-def _check_override(
-  config: ml_collections.ConfigDict | None, argument: str
-) -> None:
-  """Refuses --config.KEY=VALUE whose key the configuration does not have."""
-  name = argument.lstrip('-').partition('=')[0]
-  if config is None or not name.startswith('config.'):
-    return
-  for key in name.split('.')[1:]:
-    valid: list[str] = list(getattr(config, 'keys', list)())
-    if key not in valid:
-      raise errors.UserError(
-        f'--{name} does not exist in the configuration; in the place of {key} '
-        f'there are: {", ".join(valid) or "no keys"}.'
-      )
-    config = config[key]
-
-
 def run() -> None:
   """Entry point: errors of the user's are one sentence and status 1."""
   status = 1
   try:
-    app.run(main, flags_parser=_parse)
+    app.run(main, flags_parser=command_line.parse)
   except errors.UserError as error:
     print(f'error: {error}', file=sys.stderr)
   except KeyboardInterrupt:

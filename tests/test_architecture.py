@@ -41,7 +41,8 @@ RULES = {
     'the package stands alone': Rule(
         'bnn_jax/', never=('configs', 'experiments', 'tests')),
     'main alone reads flags': Rule(
-        'bnn_jax/', but=('bnn_jax/main.py',), never=FLAGS),
+        'bnn_jax/', but=('bnn_jax/main.py', 'bnn_jax/command_line.py'),
+        never=FLAGS),
     'nn is the lowest layer': Rule(
         'bnn_jax/nn/', project=('bnn_jax.nn', 'bnn_jax.errors')),
     'models know nn': Rule(

@@ -4,7 +4,8 @@ A waveform is played at another speed, shifted in time, made quieter and mixed
 with background noise, in this order.
 
 Names and defaults are those of kws_streaming (Rybakov et al., 2020,
-https://arxiv.org/abs/2005.06720) where it has them; the masks are Park et al.,
+https://arxiv.org/abs/2005.06720) where it has them, but for `resample`, which
+is 0.15 there, and for the masks, which it has off; the masks are Park et al.,
 2019, https://arxiv.org/abs/1904.08779. Clips of silence are treated like any
 other.
 

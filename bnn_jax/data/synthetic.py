@@ -2,7 +2,7 @@
 
 The words of Speech Commands v0.02 in its folder layout, spoken by espeak-ng
 with many accents, voices, rooms and noises: made on the spot, without any
-download, in about half a minute. It shows that everything works; no claim
+download, in under a minute. It shows that everything works; no claim
 about methods can rest on it.
 """
 
@@ -20,9 +20,7 @@ import pathlib
 import shutil
 import tempfile
 import threading
-import time
 
-from absl import logging
 import numpy as np
 
 from bnn_jax import errors
@@ -153,7 +151,6 @@ def _lock(path: pathlib.Path) -> Iterator[None]:
         raise RuntimeError(
           f'{path.stem} is being made by the process that started this one'
         ) from None
-      logging.info('Waiting for another process to make %s.', path.stem)
       fcntl.flock(file, fcntl.LOCK_EX)
     file.truncate(0)
     file.write(str(os.getpid()))
@@ -196,16 +193,8 @@ def _write(
   if workers is None:
     processors = os.cpu_count() or 1
     workers = min(processors, -(-len(people) // _SPEAKERS_PER_WORKER))
-  started = time.monotonic()
-  logging.info(
-    'Making the synthetic data set of %d speakers in %s with %d processes.',
-    len(people),
-    folder.parent,
-    workers,
-  )
   _run(jobs, workers)
   _write_lists(folder, people)
-  logging.info('Made it in %.0f s.', time.monotonic() - started)
 
 
 def _run(jobs: list[Callable[[], None]], workers: int) -> None:

@@ -80,7 +80,8 @@ def run(
   model = setup.model(config)
   q, clips = quantized(config, state.inputs, splits, limit)
   names = [layer.name for layer in exported.layers]
-  logits = {GRAPH: evaluator.Evaluator(model).logits(state, q).astype(np.int32)}
+  # Not cast to integers: a fraction is a difference as well.
+  logits = {GRAPH: evaluator.Evaluator(model).logits(state, q)}
   missing = {
     name: engine.missing() for name, engine in engines_lib.ENGINES.items()
   }
@@ -146,7 +147,7 @@ def graph_layers(
     names: of the layers, their paths with slashes.
 
   Returns:
-    int64 arrays by name.
+    Arrays by name, float32 that hold integers.
   """
   @jax.jit
   def run(q):
@@ -156,7 +157,7 @@ def graph_layers(
     )
     return {name: _at(seen['intermediates'], name) for name in names}
 
-  return {name: np.asarray(v, np.int64) for name, v in run(q).items()}
+  return {name: np.asarray(v) for name, v in run(q).items()}
 
 
 def _at(tree, name: str):

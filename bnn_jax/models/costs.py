@@ -123,7 +123,7 @@ def _of_equation(
 
 
 def _operands(equation: core.JaxprEqn, marks: marks_lib.Marks) -> int:
-  """Terms of one sum; 0 for an operation that is no product."""
+  """Multiplications for an output of the operation; 0 where it has none."""
   name = equation.primitive.name
   if name == 'dot_general':
     (contracted, _), _ = equation.params['dimension_numbers']
@@ -134,7 +134,7 @@ def _operands(equation: core.JaxprEqn, marks: marks_lib.Marks) -> int:
     shape = _aval(equation.invars[1]).shape
     # The kernel's axis of channels is already that of one group.
     return math.prod(shape[axis] for axis in numbers.rhs_spec[1:])
-  return int(name == 'mul' and marks.elementwise)
+  return int(name == 'mul' and marks.elementwise > 0)
 
 
 def _product(
@@ -143,12 +143,18 @@ def _product(
   outputs = math.prod(_aval(equation.outvars[0]).shape)
   bits = [8 * _aval(v).dtype.itemsize for v in equation.invars[:2]]
   weight_bits, input_bits = marks.operands or (bits[1], bits[0])
-  register = marks.register
   return Product(
     layer=marks.layer, macs=operands * outputs,
-    operands=operands if register is None else register.operands,
-    weight_bits=weight_bits, input_bits=input_bits, register=register,
+    operands=_summed(operands, marks),
+    weight_bits=weight_bits, input_bits=input_bits, register=marks.register,
   )
+
+
+def _summed(terms: int, marks: marks_lib.Marks) -> int:
+  """K of an output, whatever part of it one operation has."""
+  if marks.register is not None:
+    return marks.register.operands
+  return marks.elementwise or terms
 
 
 def _aval(variable: core.Var | core.Literal) -> Any:

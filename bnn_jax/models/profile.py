@@ -20,6 +20,7 @@ from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
 from bnn_jax.nn import quantized_layers
+from bnn_jax.nn import scaled_layers
 from bnn_jax.nn import twin_layers
 
 REAL_BITS = 32
@@ -250,8 +251,25 @@ def deployed_bits(
       return layer.classes * channels + 32 * (layer.classes + 1)
     case quantized_layers.QuantizedConv():
       taps = math.prod(layer.kernel_size)
-      return 8 * taps * (channels // layer.groups) * layer.features
+      # 8 bits a weight, and the step of each output.
+      weights = 8 * taps * (channels // layer.groups)
+      return (weights + REAL_BITS) * layer.features
+    case scaled_layers.ScaledConv():
+      return _scaled_bits(layer, channels // layer.groups)
   return None
+
+
+def _scaled_bits(layer: scaled_layers.ScaledConv, channels: int) -> int:
+  """Signs of the weights; real scales and bias."""
+  pairs = channels * layer.features
+  weights = math.prod(layer.kernel_size) * pairs
+  if not layer.kernel_size:
+    scales = layer.features
+  elif layer.learned:
+    scales = math.prod(layer.kernel_size[1:]) * pairs
+  else:
+    scales = pairs
+  return weights + REAL_BITS * (scales + layer.bias * layer.features)
 
 
 def _row(

@@ -220,6 +220,11 @@ _SMOOTH: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
+_PRELUS: dict[str, toolbox.Constructor] = {
+  name: float_layers.PReLU for name in ('relu', 'prelu', 'shared_prelu')
+}
+
+
 def _float_norm(kind: str | None, name: str) -> nn.Module:
   if kind is None:
     return _nothing(name=name)
@@ -240,7 +245,7 @@ def _real_activation(kind: str | None, name: str) -> nn.Module:
     return _nothing(name=name)
   if kind in _SMOOTH:
     return float_layers.Elementwise(_SMOOTH[kind], name=name)
-  return float_layers.PReLU(name=name)
+  return _PRELUS[kind](name=name)
 
 
 def _integer_activation(

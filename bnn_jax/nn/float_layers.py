@@ -73,7 +73,7 @@ class FloatConv(nn.Module):
     multiplier = self.features // self.groups
     if multiplier > 1:
       views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
-    with marks.elementwise():
+    with marks.elementwise(len(taps)):
       y = sum(view * tap for view, tap in zip(views, taps, strict=True))
     if not self.bias:
       return y

@@ -81,6 +81,9 @@ def _observe(
       flips = following(accumulation.result) != following(accumulation.exact)
       axes = tuple(range(1, flips.ndim))
       counts['decision_flip'] = jnp.sum(flips.astype(jnp.int32), axes)
+      # Parts of a convolution share the bits behind their common stream.
+      decisions = jnp.int32(flips[0].size)
+      counts['decisions'] = jnp.broadcast_to(decisions, flips.shape[:1])
     layer.sow('telemetry', 'counts', counts)
 
 
@@ -198,8 +201,11 @@ class BinaryConv(nn.Module):
     del statistics
     if not self.learn_preload:
       return {}
-    real = PRELOAD_UNIT * np.asarray(params['preload'], np.float64)
-    return {'preload': np.floor(real + 0.5).astype(np.int32)}
+    start = PRELOAD_UNIT * np.asarray(params['preload'], np.float64)
+    register = self.accumulator.at('/'.join(self.path))
+    return {
+      'preload': constants.preload(start, register.minimum, register.maximum)
+    }
 
 
 class BinaryDense(nn.Module):
@@ -209,11 +215,13 @@ class BinaryDense(nn.Module):
     features: N, outputs.
     accumulator: the register, for all layers or by the layer's path.
     weight_gradient: pseudo-gradient of the weights' sign.
+    gate_share: as of `BinaryConv`.
   """
 
   features: int
   accumulator: Accumulators = accumulator_lib.Accumulator()
   weight_gradient: str = 'hard_tanh'
+  gate_share: float = 0.0
 
   @nn.compact
   def __call__(
@@ -221,6 +229,7 @@ class BinaryDense(nn.Module):
     x: jax.Array,
     *,
     following: Callable[[jax.Array], jax.Array] | None = None,
+    train: bool = False,
     progress: float | jax.Array = 1.0,
   ) -> jax.Array:
     """Multiplies.
@@ -228,6 +237,7 @@ class BinaryDense(nn.Module):
     Args:
       x: `[..., K]` of +-1.
       following: as for `BinaryConv`.
+      train: as for `BinaryConv`.
       progress: share of training done.
 
     Returns:
@@ -235,10 +245,12 @@ class BinaryDense(nn.Module):
     """
     product = BinaryConv(
       self.features, (), accumulator=self.accumulator,
-      weight_gradient=self.weight_gradient, name='product',
+      weight_gradient=self.weight_gradient, gate_share=self.gate_share,
+      name='product',
     )
     flat = product(
-      x.reshape(-1, x.shape[-1]), following=following, progress=progress
+      x.reshape(-1, x.shape[-1]), following=following, train=train,
+      progress=progress,
     )
     return flat.reshape(*x.shape[:-1], self.features)
 

@@ -16,7 +16,7 @@ import jax
 _LAYER = '@layer='
 _OPERANDS = '@operands='
 _REGISTER = '@register='
-_ELEMENTWISE = '@elementwise'
+_ELEMENTWISE = '@elementwise='
 _SIMULATION = '@simulation'
 
 
@@ -41,14 +41,15 @@ class Marks(NamedTuple):
     layer: path of the module, such as 'block0/conv'; '' for the network.
     operands: bits of a weight and of an input; None where not marked.
     register: that of the sums; None for real ones.
-    elementwise: each multiplication of elements is a multiply-accumulate.
+    elementwise: each multiplication of elements is a multiply-accumulate, so
+      many of which make an output; 0 where it is none.
     simulation: no product in here belongs to the network.
   """
 
   layer: str = ''
   operands: tuple[int, int] | None = None
   register: Register | None = None
-  elementwise: bool = False
+  elementwise: int = 0
   simulation: bool = False
 
 
@@ -71,9 +72,9 @@ def register(
   return jax.named_scope(f'{_REGISTER}{operands},{bits},{safe_bits}')
 
 
-def elementwise() -> contextlib.AbstractContextManager:
-  """Multiplications of elements in here are summed into outputs."""
-  return jax.named_scope(_ELEMENTWISE)
+def elementwise(terms: int) -> contextlib.AbstractContextManager:
+  """So many multiplications of elements in here are summed to an output."""
+  return jax.named_scope(f'{_ELEMENTWISE}{terms}')
 
 
 def simulation() -> contextlib.AbstractContextManager:
@@ -100,8 +101,9 @@ def read(names: Iterable[str], outer: Marks) -> Marks:
       marks = marks._replace(operands=(weight, value))
     elif name.startswith(_REGISTER):
       marks = marks._replace(register=Register(*_numbers(name, _REGISTER)))
-    elif name == _ELEMENTWISE:
-      marks = marks._replace(elementwise=True)
+    elif name.startswith(_ELEMENTWISE):
+      terms, = _numbers(name, _ELEMENTWISE)
+      marks = marks._replace(elementwise=terms)
     elif name == _SIMULATION:
       marks = marks._replace(simulation=True)
   return marks

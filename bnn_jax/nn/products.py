@@ -106,7 +106,7 @@ def _depthwise(x, w, shape):
   views = geometry_lib.taps(x, shape)
   if multiplier > 1:
     views = [jnp.repeat(view, multiplier, axis=-1) for view in views]
-  with marks.elementwise():
+  with marks.elementwise(len(kernels)):
     return sum(
       view * kernel for view, kernel in zip(views, kernels, strict=True)
     )

@@ -75,5 +75,11 @@ OVERFLOW_COUNTS = ('persistent', 'transient', 'sign_flip', 'decision_flip')
 
 
 def overflow_rates(entry: dict[str, Any]) -> list[str]:
-  """Returns one layer's counts in percent of its outputs."""
-  return [rate(entry[key], entry['outputs']) for key in OVERFLOW_COUNTS]
+  """Returns one layer's counts in percent of its outputs, or decisions."""
+  return [rate(entry[key], total(entry, key)) for key in OVERFLOW_COUNTS]
+
+
+def total(entry: dict[str, Any], count: str) -> int:
+  """Returns what a count of a layer is a share of."""
+  kind = 'decisions' if count == 'decision_flip' else 'outputs'
+  return entry[kind] or 0

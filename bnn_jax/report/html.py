@@ -191,7 +191,7 @@ def _curves(run: workdir_lib.Run) -> Html:
       ('learning rate', train, 'learning_rate'),
     ])),
     ('Overflow', '% of the sums, mean over layers', plots.curves('overflow', [
-      ('overflow rate', train, 'overflow_rate'),
+      ('persistent overflow', train, 'persistent_rate'),
     ], scale=100, log=True)),
     ('Weight flips', '% of the signs', plots.curves('flips', [
       ('flip ratio', train, 'flip_ratio'),
@@ -232,8 +232,9 @@ def _details(results: Json) -> list[tuple[str, str, str]]:
     for part in (elements.tag('h3', name), _overflow(split['overflow']))
   ]
   explained = _hint(
-    'In % of the outputs. Persistent: the exact sum is outside the range;'
-    ' transient: it is inside, but a partial sum was outside. Sign flip: the'
+    'In % of the outputs, decision flips of the bits. Persistent: the exact sum'
+    ' is outside the range; transient: it is inside, but a partial sum was'
+    ' outside. Sign flip: the'
     ' result has another sign than the exact sum; decision flip: the following'
     ' threshold gives another bit. Magnitude: mean distance of the furthest'
     ' partial sum from the range.'
@@ -268,11 +269,13 @@ def _overflow(entries: list[Json]) -> Html:
 
 
 def _overflow_cells(entry: Json) -> list[elements.Cell]:
-  total = max(entry['outputs'], 1)
-  counts = [entry[key] or 0 for key in formats.OVERFLOW_COUNTS]
+  shares = [
+    (entry[key] or 0) / max(formats.total(entry, key), 1)
+    for key in formats.OVERFLOW_COUNTS
+  ]
   return [
-    elements.Cell(rate, count / total)
-    for rate, count in zip(formats.overflow_rates(entry), counts, strict=True)
+    elements.Cell(rate, share)
+    for rate, share in zip(formats.overflow_rates(entry), shares, strict=True)
   ]
 
 

@@ -32,14 +32,14 @@ class Restored(NamedTuple):
   notes: tuple[str, ...]
 
 
-def manager(folder: str) -> ocp.CheckpointManager:
-  """Orbax's manager of a folder of checkpoints.
+def manager(folder: str, *, create: bool = True) -> ocp.CheckpointManager:
+  """Orbax's manager of a folder of checkpoints, made where `create` says so.
 
   Saving is synchronous: a checkpoint is there when `save` returns, and a full
   disk is met where it can be told of.
   """
   options = ocp.CheckpointManagerOptions(
-    max_to_keep=KEEP, enable_async_checkpointing=False, create=True
+    max_to_keep=KEEP, enable_async_checkpointing=False, create=create
   )
   return ocp.CheckpointManager(epath.Path(folder).resolve(), options=options)
 

@@ -85,6 +85,7 @@ def run(
   """
   restored = restore(config, folder, checkpoint)
   state = restored.state
+  changed = workdir_lib.differences(folder, config.to_dict())
   profile = profile_lib.profile(
     setup.model(config), input_bits=config.model.input_bits,
     **setup.input_shape(config),
@@ -97,7 +98,8 @@ def run(
     'variant': config.model.variant,
     'profile': profile,
     'splits': {},
-    'notes': list(restored.notes),
+    'changed': {key: now for key, (_, now) in changed.items()},
+    'notes': [*restored.notes, *_other_data(changed)],
   }
   for name in splits or setup.test_splits(config):
     source = setup.open_split(config, name)
@@ -114,6 +116,15 @@ def run(
     path = results_path(config, folder, splits, checkpoint)
     workdir_lib.write_json(path, results)
   return results
+
+
+def _other_data(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+  """That the clips are not those of the training's data set."""
+  settings = [
+    f'{key}={now!r} ({there!r} in training)'
+    for key, (there, now) in changed.items() if key.startswith('data.')
+  ]
+  return [f'judged on other data: {", ".join(settings)}'] if settings else []
 
 
 def _check_variant(
@@ -160,8 +171,12 @@ def restore(
     **setup.input_shape(config),
   )
   fresh = state_lib.replicate(fresh)
-  with contextlib.closing(checkpoints_lib.manager(str(path))) as checkpoints:
-    found = checkpoints_lib.restore(checkpoints, fresh, checkpoint)
+  found = None
+  if path.is_dir():
+    with contextlib.closing(
+      checkpoints_lib.manager(str(path), create=False)
+    ) as checkpoints:
+      found = checkpoints_lib.restore(checkpoints, fresh, checkpoint)
   if found is None:
     raise errors.UserError(
       f'there is no checkpoint in {path}; train first, with --mode=train and '

@@ -158,7 +158,8 @@ def _by_path(tree: Mapping[str, Any], path: tuple[str, ...] = ()):
   """(path, counts) of all layers."""
   for name, branch in tree.items():
     if name == 'counts':
-      yield '/'.join(path), branch[0]
+      for counts in branch:
+        yield '/'.join(path), counts
     else:
       yield from _by_path(branch, (*path, name))
 
@@ -207,11 +208,23 @@ def split_results(
         'bits': register.bits,
         'overflow_mode': register.overflow_mode,
         'decision_flip': None,
+        'decisions': None,
         **counts[path],
+        **_rates(counts[path]),
       }
       for path, register in registers.items()
       if path in counts
     ],
+  }
+
+
+def _rates(counts: Mapping[str, int]) -> dict[str, float]:
+  """Overflow for each output (`docs/arithmetic.md`, section 4)."""
+  outputs = max(counts['outputs'], 1)
+  overflows = counts['persistent'] + counts['transient']
+  return {
+    'overflow_rate': overflows / outputs,
+    'overflow_magnitude': counts['magnitude'] / outputs,
   }
 
 

@@ -73,7 +73,7 @@ class Writer:
     line = {'step': step, 'epoch': epoch, 'kind': kind}
     line |= metrics.nested(values)
     try:
-      self._lines.write(json.dumps(line) + '\n')
+      self._lines.write(json.dumps(line, allow_nan=False) + '\n')
       self._lines.flush()
       for name, value in values.items():
         self._events.add_scalar(f'{kind}/{name}', value, step)

@@ -131,12 +131,13 @@ def _loop(
     epoch = step / run.epoch_steps
     due = _due(step, run, periods)
     stopping = _stopping(received) if alone or due.logging else 0
+    if due.logging or stopping:
+      _check_finite(loss, step, run.folder)
     if due.logging:
       values = window.close(step)
       writer.write(step, epoch, 'train', values)
       progress.metrics(values)
     if due.saving or due.validating or stopping:
-      _check_finite(loss, step, run.folder)
       _check_parameters(state, run.folder)
       state = run.deploy(state)
     if due.saving or stopping:

@@ -130,7 +130,7 @@ def overflow_penalty(
   return total
 
 
-def overflow_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
+def persistent_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
   """Share of each layer's exact sums that are outside its range.
 
   This is persistent overflow alone: training forms no prefixes of a sum, so
@@ -149,8 +149,12 @@ def overflow_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
 
 def by_layer(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
   """The exact sums by the layer's path, such as 'block0/conv'."""
-  layers = {}
+  layers: dict[str, list[jax.Array]] = {}
   for path, z in jax.tree_util.tree_leaves_with_path(sums):
     names = [entry.key for entry in path if hasattr(entry, 'key')]
-    layers['/'.join(names[:-1])] = z
-  return layers
+    layers.setdefault('/'.join(names[:-1]), []).append(z)
+  # A layer that is called twice has sums of both calls.
+  return {
+    path: z[0] if len(z) == 1 else jnp.concatenate(z)
+    for path, z in layers.items()
+  }

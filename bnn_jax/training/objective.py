@@ -84,7 +84,7 @@ class Objective:
 
     Returns:
       lambda times the penalty, a scalar; the next control; and metrics, whose
-      overflow rates are those of `losses.overflow_rates`.
+      overflow rates are those of `losses.persistent_rates`.
     """
     penalty = jnp.zeros(())
     if self.penalty_kind != 'none':
@@ -92,14 +92,15 @@ class Objective:
         sums, self.penalty_kind, self.penalty_margin, control.shares
       )
     weight = self.penalty_weight(step)
-    rates = losses.overflow_rates(sums)
+    rates = losses.persistent_rates(sums)
+    layers = max(len(rates), 1)
     moved = control_lib.update(
       control, rates, bound=self.overflow_bound, gain=self.control_gain
     )
     observed = {
       'penalty': penalty,
       'penalty_weight': weight,
-      'overflow_rate': sum(rates.values(), jnp.zeros(())) / max(len(rates), 1),
+      'persistent_rate': sum(rates.values(), jnp.zeros(())) / layers,
     }
     observed |= {f'overflow/{path}': rate for path, rate in rates.items()}
     observed |= {

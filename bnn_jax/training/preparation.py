@@ -88,7 +88,9 @@ def prepare(
   epoch_steps = len(source) // batch_size
   steps = config.training.epochs * epoch_steps
   _check_devices(batch_size)
-  model = setup.model(config)
+  model, optimizer = setup.model(config), setup.optimizer(config, steps)
+  setup.penalty_weight(config, steps)
+  teachers.check(config)
   # After all that bad input can stop, or a corrected command would meet the
   # workdir of the wrong one.
   workdir_lib.prepare(folder, config.to_dict(), config.seed)
@@ -96,8 +98,7 @@ def prepare(
   checkpoints = checkpoints_lib.manager(str(folder / workdir_lib.CHECKPOINTS))
   fresh = state_lib.replicate(
     state_lib.create(
-      model, setup.optimizer(config, steps), seed=config.seed,
-      **setup.input_shape(config),
+      model, optimizer, seed=config.seed, **setup.input_shape(config)
     )
   )
   found = checkpoints_lib.restore(checkpoints, fresh)

@@ -51,7 +51,7 @@ class Progress:
       self._task,
       text=(
         f'loss {values["loss"]:.3f} · accuracy {values["accuracy"]:.1%} · '
-        f'overflow {values["overflow_rate"]:.2%} · '
+        f'overflow {values["persistent_rate"]:.2%} · '
         f'{values["clips_per_second"]:.0f} clips/s'
       ),
     )
@@ -65,7 +65,7 @@ class Progress:
       f'loss {train["loss"]:.3f} · '
       f'training accuracy {train["accuracy"]:.1%} · '
       f'validation accuracy {accuracy:.1%} · '
-      f'overflow {train["overflow_rate"]:.2%} · '
+      f'overflow {train["persistent_rate"]:.2%} · '
       f'{train["clips_per_second"]:.0f} clips/s',
       highlight=False,
     )

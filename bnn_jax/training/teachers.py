@@ -15,6 +15,29 @@ from bnn_jax.training import setup
 from bnn_jax.training import workdir
 
 
+def check(config: ml_collections.ConfigDict) -> None:
+  """Refuses a teacher that does not fit, before a training starts.
+
+  Raises:
+    UserError: it reads other features or knows other classes, or its workdir
+      has no configuration.
+  """
+  if not config.distillation.teacher:
+    return
+  folder = _folder(config)
+  own = ml_collections.ConfigDict(workdir.read_config(folder))
+  for name, there, here in (
+    ('data.classes', own.data.classes, config.data.classes),
+    ('front_end', own.front_end.to_dict(), config.front_end.to_dict()),
+    ('model.input_bits', own.model.input_bits, config.model.input_bits),
+  ):
+    if there != here:
+      raise errors.UserError(
+        f'the teacher in {folder} has another {name}; train one with the '
+        "student's."
+      )
+
+
 def load(
   config: ml_collections.ConfigDict, inputs: Mapping[str, Any]
 ) -> objective.Teacher | None:
@@ -33,18 +56,9 @@ def load(
   """
   if not config.distillation.teacher:
     return None
-  folder = pathlib.Path(config.distillation.teacher).expanduser()
+  check(config)
+  folder = _folder(config)
   own = ml_collections.ConfigDict(workdir.read_config(folder))
-  for name, there, here in (
-    ('data.classes', own.data.classes, config.data.classes),
-    ('front_end', own.front_end.to_dict(), config.front_end.to_dict()),
-    ('model.input_bits', own.model.input_bits, config.model.input_bits),
-  ):
-    if there != here:
-      raise errors.UserError(
-        f'the teacher in {folder} has another {name}; train one with the '
-        "student's."
-      )
   state = evaluate.restore(own, folder).state
   for name in ('lo', 'exponent'):
     if not np.array_equal(state.inputs[name], inputs[name]):
@@ -58,3 +72,7 @@ def load(
     return network.apply(variables, q, train=False)
 
   return answer
+
+
+def _folder(config: ml_collections.ConfigDict) -> pathlib.Path:
+  return pathlib.Path(config.distillation.teacher).expanduser()

@@ -5,8 +5,8 @@ from absl import flags
 from ml_collections import config_flags
 import pytest
 
+from bnn_jax import command_line
 from bnn_jax import errors
-from bnn_jax import main
 from experiments import plan
 
 RESULTS = pathlib.Path('r')
@@ -57,7 +57,7 @@ def test_command_makes_the_configuration(path):
     assert shlex.split(shlex.join(words)) == words
     assert words[:3] == ['python', '-m', 'bnn_jax.main']
     # Without the overrides, whose parser the next test holds against it.
-    config = main._load('main', words[3]).to_dict()
+    config = command_line.load('main', words[3]).to_dict()
     assert config['seed'] == run.config.seed
 
 

@@ -23,7 +23,7 @@ def train_line(step, **changes):
     'step': step, 'epoch': step / 10, 'kind': 'train', 'loss': 2.5,
     'cross_entropy': 2.0, 'penalty': 0.5, 'penalty_weight': 1.0,
     'accuracy': 0.5, 'learning_rate': 1e-3, 'clips_per_second': 1500.0,
-    'overflow_rate': 0.02, 'overflow': {'stem': 0.04, 'a&b/conv': 0.0},
+    'persistent_rate': 0.02, 'overflow': {'stem': 0.04, 'a&b/conv': 0.0},
     'flip_ratio': 0.01,
   } | changes
 
@@ -44,10 +44,12 @@ def split(correct):
     'overflow': [
       {'path': 'stem', 'bits': 7, 'overflow_mode': 'wrap', 'outputs': 2000000,
        'persistent': 24680, 'transient': 1, 'sign_flip': 300000,
-       'decision_flip': 30000, 'magnitude': 500000},
+       'decision_flip': 30000,
+       'decisions': 2000000, 'magnitude': 500000},
       {'path': 'a&b/conv', 'bits': 8, 'overflow_mode': 'wrap',
        'outputs': 400000, 'persistent': 0, 'transient': 400000,
-       'sign_flip': 4, 'decision_flip': None, 'magnitude': 0},
+       'sign_flip': 4, 'decision_flip': None,
+       'decisions': None, 'magnitude': 0},
     ],
   }
 

@@ -111,12 +111,12 @@ def test_overflow_penalty_is_a_sum_over_layers():
     losses.overflow_penalty(sums, 'foo', 0.5)
 
 
-def test_overflow_rates():
+def test_persistent_rates():
   sums = {
     'stem': {'relative': (jnp.array([[-1.0, 1.0], [0.99, -1.01]]),)},
     'block': {'conv': {'relative': (jnp.array([[0.0]]),)}},
   }
-  rates = losses.overflow_rates(sums)
+  rates = losses.persistent_rates(sums)
   assert {k: float(v) for k, v in rates.items()} == {
     'stem': 0.5, 'block/conv': 0.0,
   }

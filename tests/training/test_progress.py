@@ -4,7 +4,7 @@ import rich.console
 
 from bnn_jax.training import progress
 
-TRAIN = {'loss': 1.25, 'accuracy': 0.5, 'overflow_rate': 0.125,
+TRAIN = {'loss': 1.25, 'accuracy': 0.5, 'persistent_rate': 0.125,
          'clips_per_second': 70.4}
 
 

@@ -94,7 +94,7 @@ def test_metrics_of_a_step(trained):
   assert values['flip_ratio'] == pytest.approx(ratio, rel=1e-6)
   layers = ('stem', 'block0/conv', 'block1/conv')
   rates = [values[f'overflow/{layer}'] for layer in layers]
-  assert values['overflow_rate'] == pytest.approx(np.mean(rates), rel=1e-6)
+  assert values['persistent_rate'] == pytest.approx(np.mean(rates), rel=1e-6)
   assert values['accuracy'] * 10 == pytest.approx(
     round(values['accuracy'] * 10), abs=1e-5
   )
