@@ -73,11 +73,6 @@ def shift_batch_norm_constants(
   return shift.astype(np.int32), bias.astype(np.int32)
 
 
-def preload(start: np.ndarray, minimum: int, maximum: int) -> np.ndarray:
-  """What registers of that range start at, int32 `[N]`, from real sums."""
-  return np.clip(round_half_up(start), minimum, maximum).astype(np.int32)
-
-
 def rsign_threshold(
   theta: np.ndarray, bits: int, fraction_bits: int
 ) -> np.ndarray:

@@ -202,10 +202,8 @@ class BinaryConv(nn.Module):
     if not self.learn_preload:
       return {}
     start = PRELOAD_UNIT * np.asarray(params['preload'], np.float64)
-    register = self.accumulator.at('/'.join(self.path))
-    return {
-      'preload': constants.preload(start, register.minimum, register.maximum)
-    }
+    # A register clips it, so that a narrower one can read it, too.
+    return {'preload': constants.round_half_up(start).astype(np.int32)}
 
 
 class BinaryDense(nn.Module):

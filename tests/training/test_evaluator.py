@@ -123,7 +123,15 @@ def test_split_results(state):
     assert np.array_equal(right, logits.argmax(-1) == labels)
   assert np.trace(results['confusion']) == np.sum(chosen == labels)
   assert [layer['path'] for layer in results['overflow']] == ['stem']
-  assert results['overflow'][0]['bits'] == 4
+  stem = results['overflow'][0]
+  assert stem['bits'] == 4
+  frames = -(-tiny.SHAPE['frames'] // 2)
+  assert stem['decisions'] == stem['outputs'] == 9 * frames * 8
+  assert stem['persistent'] + stem['transient'] > 0
+  assert stem['overflow_rate'] == (
+    (stem['persistent'] + stem['transient']) / stem['outputs']
+  )
+  assert stem['overflow_magnitude'] == stem['magnitude'] / stem['outputs']
 
 
 def test_deploy_replaces_only_the_constants(state):

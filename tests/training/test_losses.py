@@ -111,6 +111,11 @@ def test_overflow_penalty_is_a_sum_over_layers():
     losses.overflow_penalty(sums, 'foo', 0.5)
 
 
+def test_layer_that_is_called_twice_counts_both_times():
+  sums = {'gate': {'relative': (jnp.zeros((1, 3)), jnp.ones((1, 1)))}}
+  assert losses.persistent_rates(sums)['gate'] == 0.25
+
+
 def test_persistent_rates():
   sums = {
     'stem': {'relative': (jnp.array([[-1.0, 1.0], [0.99, -1.01]]),)},
