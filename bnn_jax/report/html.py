@@ -345,6 +345,10 @@ def _provenance_value(key: str, value: Any) -> Html:
     return elements.text(', '.join(f'{k} {v}' for k, v in value.items()))
   if key == 'devices' and isinstance(value, list):
     return elements.text(', '.join(map(str, value)))
+  if key == 'resumed' and isinstance(value, list):
+    return elements.text(', '.join(
+      f'{start.get("started")} ({start.get("git_revision")})' for start in value
+    ))
   return elements.text(value)
 
 

@@ -100,11 +100,22 @@ def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
       f'the workdir {folder} cannot be made ({error.strerror}); choose another '
       '--workdir.'
     ) from error
-  if (folder / CONFIG).exists():
+  known = (folder / CONFIG).exists()
+  if known:
     check_config(folder, config)
-  elif jax.process_index() == 0:
-    write_json(folder / PROVENANCE, provenance(seed))
-    write_json(folder / CONFIG, config)
+  if jax.process_index() == 0:
+    write_json(folder / PROVENANCE, _history(folder, provenance(seed)))
+    if not known:
+      write_json(folder / CONFIG, config)
+
+
+def _history(folder: pathlib.Path, now: dict[str, Any]) -> dict[str, Any]:
+  """What produced a run, and under `resumed` what went on with it."""
+  path = folder / PROVENANCE
+  if not path.exists():
+    return now
+  first = read_json(path)
+  return first | {'resumed': [*first.get('resumed', []), now]}
 
 
 def check_config(

@@ -15,6 +15,7 @@ PROVENANCE = {
   'devices': ['cpu:0'],
   'versions': {'jax': '0.9.1'},
   'started': '2025-01-02T03:04:05',
+  'resumed': [{'started': '2025-01-02T04:00:00', 'git_revision': '4567def'}],
 }
 
 

@@ -115,6 +115,7 @@ def test_provenance(evaluated):
   assert facts['git revision'] == '0123abc'
   assert facts['command'] == "python -m bnn_jax.main '--workdir=/a b'"
   assert facts['versions'] == 'jax 0.9.1'
+  assert facts['resumed'] == '2025-01-02T04:00:00 (4567def)'
   assert facts['clips a second'] == '1,500 (median of training)'
 
 

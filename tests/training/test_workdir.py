@@ -13,13 +13,18 @@ def changed(**accumulator):
 def test_prepare_makes_and_knows_its_own(tmp_path):
   folder = tmp_path / 'a' / 'b'
   workdir.prepare(folder, CONFIG, seed=3)
-  written = (folder / 'provenance.json').read_bytes()
   record = workdir.read_json(folder / 'provenance.json')
   assert record['seed'] == 3
   assert set(record['versions']) == set(workdir.PACKAGES)
   # A tuple is a list in the file, and yet the same configuration.
   workdir.prepare(folder, CONFIG, seed=3)
-  assert (folder / 'provenance.json').read_bytes() == written
+  for again in (1, 2):
+    later = workdir.read_json(folder / 'provenance.json')
+    resumed = later.pop('resumed')
+    assert later == record
+    assert len(resumed) == again
+    assert resumed[-1].keys() == record.keys()
+    workdir.prepare(folder, CONFIG, seed=3)
   assert sorted(p.name for p in folder.iterdir()) == [
     'config.json', 'provenance.json',
   ]
