@@ -192,16 +192,25 @@ def _penalty(options) -> ml_collections.ConfigDict:
 
 def _optimizer() -> ml_collections.ConfigDict:
   optimizer = ml_collections.ConfigDict()
-  # AdamW, for real parameters and for latent weights, which are clipped to
-  # [-1, 1] and act through their signs alone.
+  # 'adamw', 'sgd' (with momentum) or 'novograd', for real parameters and for
+  # latent weights, which are clipped to [-1, 1] and act through their signs.
+  optimizer.kind = 'adamw'
+  optimizer.momentum = 0.9  # Of 'sgd' and 'novograd'.
   optimizer.learning_rate = 0.008
   optimizer.latent_learning_rate = 0.008
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
   # Take the mean of each channel's latent weights away after each step.
   optimizer.balance_weights = False
-  # Of the steps; a cosine to 0 follows.
+  # Of the steps. Then the rate falls: 'cosine', to 0; 'step', as `drops` says;
+  # 'exponential', over all steps to `final_share` of its peak; or 'hold', after
+  # `hold_share` of the steps at its peak, by a parabola to `final_share`.
   optimizer.warmup_share = 0.05
+  optimizer.schedule = 'cosine'
+  # ((0.5, 0.1), ): from half of the steps on a tenth of the peak.
+  optimizer.drops = ()
+  optimizer.hold_share = 0.0
+  optimizer.final_share = 0.0
   optimizer.label_smoothing = 0.1
   return optimizer
 

@@ -26,6 +26,7 @@ from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
 from bnn_jax.training import losses
 from bnn_jax.training import objective as objective_lib
+from bnn_jax.training import optimizers
 from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
@@ -94,6 +95,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
     'data.training_split', config.data.training_split, TRAINING_SPLITS
   )
   _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
+  optimizer(config, steps=100)
   _check_shapes(config)
 
 
@@ -254,8 +256,15 @@ def learning_rates(
     'latent': config.optimizer.latent_learning_rate,
     'real': config.optimizer.learning_rate,
   }
+  shape = {
+    'kind': config.optimizer.schedule, 'drops': config.optimizer.drops,
+    'hold_share': config.optimizer.hold_share,
+    'final_share': config.optimizer.final_share,
+  }
   return {
-    name: schedules.learning_rate(steps, peak, config.optimizer.warmup_share)
+    name: schedules.learning_rate(
+      steps, peak, config.optimizer.warmup_share, **shape
+    )
     for name, peak in peaks.items()
   }
 
@@ -283,7 +292,7 @@ def penalty_weight(
 def optimizer(
   config: ml_collections.ConfigDict, steps: int
 ) -> optax.GradientTransformation:
-  """AdamW with clipped gradients and a rate of their own for latent weights.
+  """Clips gradients, and has a rate of their own for latent weights.
 
   A latent weight acts only through its sign, so its rate says how many steps
   it takes to flip; a real parameter's says how far it moves.
@@ -295,12 +304,14 @@ def optimizer(
     )
 
   rates = learning_rates(config, steps)
-  decay = config.optimizer.weight_decay
   return optax.chain(
     optax.clip_by_global_norm(config.optimizer.gradient_norm),
     optax.multi_transform(
-      {name: optax.adamw(rate, weight_decay=decay)
-       for name, rate in rates.items()},
+      {name: optimizers.make(
+        config.optimizer.kind, rate,
+        weight_decay=config.optimizer.weight_decay,
+        momentum=config.optimizer.momentum,
+      ) for name, rate in rates.items()},
       labels,
     ),
   )
