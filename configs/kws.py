@@ -149,6 +149,10 @@ def _model(options) -> ml_collections.ConfigDict:
   # Pseudo-gradients: hard_tanh, approx_sign, swish_sign, ede, reste.
   model.weight_gradient = 'hard_tanh'
   model.activation_gradient = 'approx_sign'
+  # 'ours'; of variant=binary also the signs, weights and normalizations of a
+  # paper, to compare with and not to export: sign_ste, xnor_net, dorefa,
+  # bi_real, ir_net, react_net, ab_bnn.
+  model.rule = 'ours'
   return model
 
 
@@ -235,7 +239,8 @@ def _training(options) -> ml_collections.ConfigDict:
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1
   # Over this first share of the steps, ever more channels of ever more batches
-  # pass a narrow register instead of an exact one; 0: all of them at once.
+  # pass a narrow register instead of an exact one; 0: all of them at once;
+  # 1e9: none, so that the network is not trained for its register.
   training.gate_share = 0.5
   # Steps between two lines of metrics, and epochs between two validations and
   # checkpoints.

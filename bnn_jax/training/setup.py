@@ -21,6 +21,7 @@ from bnn_jax.data import augmentation
 from bnn_jax.data import source
 from bnn_jax.data import sources
 from bnn_jax.models import methods
+from bnn_jax.models import rules
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
@@ -58,7 +59,6 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       )
   for name, value in (
     ('training.frozen_share', config.training.frozen_share),
-    ('training.gate_share', config.training.gate_share),
     ('optimizer.label_smoothing', config.optimizer.label_smoothing),
     ('distillation.weight', config.distillation.weight),
   ):
@@ -86,6 +86,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
     ('penalty.margin', config.penalty.margin),
     ('penalty.final', config.penalty.final),
     ('penalty.gain', config.penalty.gain),
+    ('training.gate_share', config.training.gate_share),
   ):
     if not 0 <= value < math.inf:
       raise errors.UserError(
@@ -217,19 +218,20 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   )
   return speech_resnet.build(
     *kind, padding=config.model.padding, shape=config.model.shape,
-    **_layer_settings(config),
+    rule=config.model.rule, **_layer_settings(config),
   )
 
 
 def _check_method(config: ml_collections.ConfigDict) -> None:
   """Refuses what is of our network alone."""
   _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
-  if config.model.shape:
-    raise errors.UserError(
-      f'model.shape={config.model.shape!r} has no meaning for '
-      f"model.name={config.model.name}; leave it '', or set model.name to "
-      'speech_resnet.'
-    )
+  for key, default in (('shape', ''), ('rule', rules.OURS)):
+    if config.model[key] != default:
+      raise errors.UserError(
+        f'model.{key}={config.model[key]!r} has no meaning for '
+        f'model.name={config.model.name}; leave it {default!r}, or set '
+        'model.name to speech_resnet.'
+      )
 
 
 def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:

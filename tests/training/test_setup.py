@@ -97,7 +97,7 @@ def test_no_penalty_has_no_weight(options, kind):
   ('training.log_steps', 0), ('training.validation_epochs', 0),
   ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
   ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
-  ('training.gate_share', -0.1), ('training.gate_share', 1.5),
+  ('training.gate_share', -0.1), ('training.gate_share', math.inf),
   ('distillation.weight', 1.5), ('distillation.weight', math.nan),
   ('distillation.temperature', 0.0), ('distillation.temperature', math.inf),
   ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', math.nan),
