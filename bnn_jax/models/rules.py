@@ -11,8 +11,8 @@ those of a paper. Sums are exact and the stream is real, so nothing is exported.
   their mean magnitude. The scale of inputs is left out.
 - 'dorefa' (Zhou et al. 2016, 1606.06160): a layer's weights times their mean
   magnitude, backward the identity; inputs are bits, clip(x, 0, 1) rounded.
-- 'bi_real' (Liu et al. 2018, 1808.00278): weights as 'xnor_net' forward, without
-  the magnitude backward; inputs backward by a triangle.
+- 'bi_real' (Liu et al. 2018, 1808.00278): weights as 'xnor_net', but backward
+  without the magnitude; inputs backward by a triangle.
 - 'ir_net' (Qin et al. 2020, 1909.10788): signs of standardized weights times a
   power of two; both signs backward by EDE, which sharpens. No Hardtanh.
 - 'react_net' (Liu et al. 2020, 2003.03488): as 'bi_real', with learned
@@ -25,7 +25,6 @@ All but 'ab_bnn' have a real batch normalization behind each convolution.
 """
 
 from collections.abc import Callable
-from collections.abc import Mapping
 import dataclasses
 import functools
 from typing import Any
@@ -94,7 +93,7 @@ RULES: dict[str, Rule] = {
 
 def constructors(
   rule: str, classes: int, levels: int
-) -> Mapping[str, Constructor]:
+) -> dict[str, Any]:
   """The constructors that a network with a real stream takes as its fields.
 
   Args:
