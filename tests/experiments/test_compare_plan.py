@@ -1,3 +1,5 @@
+from absl import flags
+from ml_collections import config_flags
 import pytest
 
 from bnn_jax.training import setup
@@ -66,12 +68,24 @@ def test_every_candidate_is_a_configuration(name, tmp_path):
     == ('wrap' if 'wrap' in name else 'exact')
 
 
+@pytest.mark.parametrize('name', [
+  'mhatt_rnn-new-float', 'matchboxnet-3x1x64-float', 'bifsmn-v2-paper',
+])
+def test_the_command_makes_our_recipe(name, tmp_path, monkeypatch):
+  run = planned(tmp_path, (0.5,)).choosing(unit(name))[-1]
+  words = [word for word in run.command if word.startswith('--config')]
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', flag_values=values)
+  # Where the flag looks for overrides.
+  monkeypatch.setattr('sys.argv', ['main', *words])
+  values(['main', *words])
+  assert values.config.to_dict() == run.config.to_dict()
+
+
 def test_registers_of_ours(tmp_path):
-  bits = {
-    variant: planned(tmp_path).config(unit(f'ours-M-{variant}')).accumulator.bits
-    for variant in ('binary', 'wrap8', 'wrap7')
-  }
-  assert bits == {'binary': 16, 'wrap8': 8, 'wrap7': 7}
+  for variant, bits in (('binary', 16), ('wrap8', 8), ('wrap7', 7)):
+    made = planned(tmp_path).config(unit(f'ours-M-{variant}'))
+    assert made.accumulator.bits == bits
 
 
 def test_both_recipes_are_tried_at_the_same_rates(tmp_path):
