@@ -49,9 +49,11 @@ def _point(axis, row, color, marker) -> None:
     *place, yerr=row['deviation'] or 0.0, color=color, marker=marker,
     markersize=6, capsize=2, linestyle='', fillstyle='none' if hollow else None,
   )
+  # Methods of one size are named by it.
+  size = '' if row['method'].endswith(row['size']) else f' {row["size"]}'
   axis.annotate(
-    f'{row["method"]} {row["size"]}', place, xytext=(4, 3),
-    textcoords='offset points', fontsize=6, color=color,
+    row['method'] + size, place, xytext=(4, 3), textcoords='offset points',
+    fontsize=6, color=color,
   )
 
 

@@ -21,6 +21,7 @@ from experiments import records
 UNDERTRAINED = 2.0
 _SEEDS = 3
 Row = dict[str, Any]
+_NO_ROW: Row = {'accuracy': None, 'testing': None}
 
 _HEAD = (
   'method', 'size', 'variant', 'parameters', 'MACs by width',
@@ -52,16 +53,11 @@ def rows(
     been judged), the published ones, and marks.
   """
   found = [_row(unit, planned, book) for unit in units]
-  floats = {
-    (row['name'], row['size']): row['accuracy'] for row in found
-    if row['variant'] == 'float'
-  }
-  name, size, _ = compare_methods.REFERENCE
+  by_key = dict(zip((unit.key for unit in units), found, strict=True))
+  ours = by_key.get(compare_methods.REFERENCE, _NO_ROW)
   for unit, row in zip(units, found, strict=True):
-    row['marks'] = _marks(
-      row, unit, data, planned, floats.get((name, size)),
-      floats.get((row['name'], row['size'])),
-    )
+    own = by_key.get((*unit.key[:2], 'float'), _NO_ROW)
+    row['marks'] = _marks(row, unit, data, planned, ours=ours, own=own)
     unended = planned.unended(unit, book)
     if row['accuracy'] is not None and unended:
       row['marks'].append(f'{unended} of its candidates failed')
@@ -131,28 +127,28 @@ def _percent(share: float | None) -> float | None:
 def _published(
   unit: compare_plan.Unit,
 ) -> tuple[compare_methods.Published, ...]:
-  """Accuracies of the very network; papers have the float one."""
-  if unit.variant != 'float':
-    return ()
-  return unit.method.published.get(unit.size, ())
+  """Numbers of the very network."""
+  variant = '' if unit.variant == 'float' else f'-{unit.variant}'
+  return unit.method.published.get(unit.size + variant, ())
 
 
 def _text(one: compare_methods.Published) -> str:
   deviation = f' ± {one.deviation}' if one.deviation else ''
+  loss = ' points under its float' if one.is_loss else ''
   return (
-    f'{one.accuracy}{deviation} ({one.data}-{one.classes}, {one.protocol}; '
+    f'{one.number}{deviation}{loss} ({one.data}-{one.classes}, {one.protocol}; '
     f'{one.source})'
   )
 
 
-def _marks(row, unit, data, planned, ours, own) -> list[str]:
+def _marks(row, unit, data, planned, *, ours: Row, own: Row) -> list[str]:
   """What a reader must know before comparing anything with a row."""
   if row['accuracy'] is None:
     return ['not run']
   marks = []
-  if ours is None or own is None:
+  if ours['accuracy'] is None or own['accuracy'] is None:
     marks.append('float not run')
-  elif own < ours - UNDERTRAINED:
+  elif own['accuracy'] < ours['accuracy'] - UNDERTRAINED:
     marks.append('undertrained')
   published = _published(unit)
   if published:
@@ -162,17 +158,21 @@ def _marks(row, unit, data, planned, ours, own) -> list[str]:
       if (one.data, one.classes, one.protocol)
       == (data.version, config.data.classes, config.data.protocol)
     ]
-    marks.append(_reproduction(row, same))
+    marks.append(_reproduction(row, own, same))
   return marks
 
 
-def _reproduction(row, same: Sequence[compare_methods.Published]) -> str:
+def _reproduction(
+  row: Row, own: Row, same: Sequence[compare_methods.Published]
+) -> str:
   """How the test accuracy compares with numbers of the very same test."""
   if not same:
     return 'other data'
   if row['seeds'] < _SEEDS:
     return f'fewer than {_SEEDS} seeds'
-  reached = all(row['testing'] >= one.bar for one in same)
+  if own['testing'] is None:
+    return 'float not run'
+  reached = all(row['testing'] >= one.bar(own['testing']) for one in same)
   return 'reproduced' if reached else 'not reproduced'
 
 

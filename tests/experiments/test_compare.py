@@ -18,7 +18,7 @@ from experiments import sweep
 
 SMALL = tuple(
   dataclasses.replace(method, small=(size,))
-  for name, size in (('dnn', 'S'), ('ours', 'M'))
+  for name, size in (('dnn', 'S'), ('bifsmn', 'v2'), ('ours', 'M'))
   for method in compare_methods.METHODS if method.name == name
 )
 
@@ -82,7 +82,7 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   found = json.loads((tmp_path / 'compare2.json').read_text())
   assert found['title'] == 'Speech Commands subset (30 clips), 2 epochs'
   rows = {(r['name'], r['size'], r['variant']): r for r in found['rows']}
-  assert len(rows) == 6
+  assert len(rows) == 9
   dnn = rows['dnn', 'S', 'float']
   assert (dnn['accuracy'], dnn['deviation'], dnn['seeds']) == (70.0, 0.0, 2)
   assert dnn['recipe'] == 'own-x1'
@@ -113,7 +113,7 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert '| real | 70.00 ± 0.00 | 70.00 ± 0.00 | 2 | own-x1 |' in lines[4]
   with (tmp_path / 'compare2.csv').open() as file:
     table = list(csv.DictReader(file))
-  assert len(table) == 6
+  assert len(table) == 9
   assert table[0]['marks'] == 'undertrained; other data'
   assert table[0]['macs_by_width'] == '32x32: 79200'
   assert b'<svg' in (tmp_path / 'compare2.svg').read_bytes()
@@ -189,7 +189,7 @@ def test_reproduced_is_said_of_the_same_test_alone(
     )
     row = {'accuracy': 90.0, 'testing': testing, 'seeds': seeds}
     data = compare_data.DataSet('t', version)
-    return compare_table._marks(row, unit, data, planned, 90.0, 88.0)
+    return compare_table._marks(row, unit, data, planned, ours=row, own=row)
 
   assert marks('V1', 'hello_edge') == [mark]
   for version, protocol in (
@@ -200,7 +200,18 @@ def test_reproduced_is_said_of_the_same_test_alone(
 
 def test_a_published_deviation_widens_the_bar():
   one = compare_methods.Published(96.6, 'paper', 'V1', 'official', 0.21)
-  assert one.bar == pytest.approx(96.18)
+  assert one.bar(90.0) == pytest.approx(96.18)
+
+
+def test_a_published_loss_is_one_to_the_own_float_network():
+  (unit,) = [
+    u for u in compare_plan.units('small') if u.name == 'bifsmn-v2-paper'
+  ]
+  ((loss,),) = unit.method.published.values()
+  assert loss.bar(90.0) == pytest.approx(88.49)
+  assert compare_table._published(unit) == (loss,)
+  assert compare_table._text(loss) \
+    == '1.51 points under its float (V1-12, bifsmn; abstract)'
 
 
 def test_a_real_training(tmp_path, speech, monkeypatch):
