@@ -149,6 +149,10 @@ def _model(options) -> ml_collections.ConfigDict:
   # Pseudo-gradients: hard_tanh, approx_sign, swish_sign, ede, reste.
   model.weight_gradient = 'hard_tanh'
   model.activation_gradient = 'approx_sign'
+  # 'ours'; of variant=binary also the signs, weights and normalizations of a
+  # paper, to compare with and not to export: sign_ste, xnor_net, dorefa,
+  # bi_real, ir_net, react_net, ab_bnn.
+  model.rule = 'ours'
   return model
 
 
@@ -192,16 +196,25 @@ def _penalty(options) -> ml_collections.ConfigDict:
 
 def _optimizer() -> ml_collections.ConfigDict:
   optimizer = ml_collections.ConfigDict()
-  # AdamW, for real parameters and for latent weights, which are clipped to
-  # [-1, 1] and act through their signs alone.
+  # 'adamw', 'sgd' (with momentum) or 'novograd', for real parameters and for
+  # latent weights, which are clipped to [-1, 1] and act through their signs.
+  optimizer.kind = 'adamw'
+  optimizer.momentum = 0.9  # Of 'sgd' and 'novograd'.
   optimizer.learning_rate = 0.008
   optimizer.latent_learning_rate = 0.008
   optimizer.weight_decay = 0.0
   optimizer.gradient_norm = 5.0
   # Take the mean of each channel's latent weights away after each step.
   optimizer.balance_weights = False
-  # Of the steps; a cosine to 0 follows.
+  # Of the steps. Then the rate falls: 'cosine', to 0; 'step', as `drops` says;
+  # 'exponential', over all steps to `final_share` of its peak; or 'hold', after
+  # `hold_share` of the steps at its peak, by a parabola to `final_share`.
   optimizer.warmup_share = 0.05
+  optimizer.schedule = 'cosine'
+  # ((0.5, 0.1), ): from half of the steps on a tenth of the peak.
+  optimizer.drops = ()
+  optimizer.hold_share = 0.0
+  optimizer.final_share = 0.0
   optimizer.label_smoothing = 0.1
   return optimizer
 
@@ -226,7 +239,8 @@ def _training(options) -> ml_collections.ConfigDict:
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1
   # Over this first share of the steps, ever more channels of ever more batches
-  # pass a narrow register instead of an exact one; 0: all of them at once.
+  # pass a narrow register instead of an exact one; 0: all of them at once;
+  # 1e9: none, so that the network is not trained for its register.
   training.gate_share = 0.5
   # Steps between two lines of metrics, and epochs between two validations and
   # checkpoints.

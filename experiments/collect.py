@@ -97,15 +97,19 @@ def row(
     baseline: those to compare with.
     folder: of the results.
   """
-  deployed = [float(right(line).mean()) for line in lines.values()]
-  exact = [float(right(line, 'exact').mean()) for line in lines.values()]
+  deployed, deployed_deviation = mean_and_deviation(
+    [float(right(line).mean()) for line in lines.values()]
+  )
+  exact, exact_deviation = mean_and_deviation(
+    [float(right(line, 'exact').mean()) for line in lines.values()]
+  )
   return {
     'setting': setting,
     'seeds': len(lines),
-    'accuracy_deployed': statistics.mean(deployed),
-    'deviation_deployed': _deviation(deployed),
-    'accuracy_exact': statistics.mean(exact),
-    'deviation_exact': _deviation(exact),
+    'accuracy_deployed': deployed,
+    'deviation_deployed': deployed_deviation,
+    'accuracy_exact': exact,
+    'deviation_exact': exact_deviation,
     'changed_decisions': statistics.mean(
       sum(split['changed_decisions'] for split in line['splits'].values())
       for line in lines.values()
@@ -119,8 +123,10 @@ def row(
   }
 
 
-def _deviation(values: Sequence[float]) -> float | None:
-  return statistics.stdev(values) if len(values) > 1 else None
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+  """Over seeds; one alone deviates by None."""
+  deviation = statistics.stdev(values) if len(values) > 1 else None
+  return statistics.mean(values), deviation
 
 
 def _difference(lines, baseline, folder) -> dict[str, Any]:
@@ -179,7 +185,8 @@ def _percent(mean: float, deviation: float | None) -> str:
   return f'{100 * mean:.2f}{spread}'
 
 
-def _write(path: pathlib.Path, text: str) -> None:
+def write(path: pathlib.Path, text: str) -> None:
+  """Writes a text, all of it or nothing."""
   temporary = path.with_name(f'.{path.name}.{os.getpid()}')
   temporary.write_text(text)
   temporary.replace(path)
@@ -202,7 +209,7 @@ def main(arguments: list[str]) -> None:
   text = markdown(rows, options.baseline)
   print(text, end='')
   if options.markdown:
-    _write(options.markdown, text)
+    write(options.markdown, text)
   if options.json:
     workdir.write_json(options.json, rows)
 

@@ -1,9 +1,10 @@
-"""From an ablation file to the trainings it asks for."""
+"""From settings, such as those of an ablation file, to trainings."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import hashlib
+import importlib
 import importlib.util
 import json
 import pathlib
@@ -15,7 +16,6 @@ from typing import NamedTuple
 import ml_collections
 
 from bnn_jax import errors
-from configs import kws
 
 CONFIG = 'configs/kws.py'
 # What settings are chosen by, and what chosen ones are judged by.
@@ -27,20 +27,23 @@ class Setting(NamedTuple):
 
   Attributes:
     name: of the setting.
-    options: of `configs/kws.py`, separated by commas.
+    options: of the configuration's file, separated by commas.
     overrides: values by dotted keys.
+    file: of the configuration, from the root of the repository.
   """
 
   name: str
   options: str
   overrides: Mapping[str, Any]
+  file: str = CONFIG
 
 
 class Run(NamedTuple):
   """A setting with a seed: one training.
 
   Attributes:
-    ablation: what the file is named behind 'ablation_'.
+    ablation: what the settings belong to; of an ablation file, its name behind
+      'ablation_'.
     setting: its name.
     seed: of the training.
     config: the whole configuration.
@@ -88,11 +91,73 @@ def runs(
       )
   settings = list(_settings(module, path))
   ablation = path.stem.removeprefix('ablation_')
-  made = []
-  for seed in range(seeds):
-    for setting in settings:
-      made.append(_run(ablation, setting, seed, given, results, judge))
-  return made
+  return [
+    run(
+      ablation, setting, seed, results=results, options=options, judge=judge
+    )
+    for seed in range(seeds) for setting in settings
+  ]
+
+
+def config(file: str, options: str) -> ml_collections.ConfigDict:
+  """The configuration of a file of configs/.
+
+  Args:
+    file: from the root of the repository, such as `CONFIG`.
+    options: for its `get_config`.
+  """
+  name = file.removesuffix('.py').replace('/', '.')
+  return importlib.import_module(name).get_config(options)
+
+
+def run(
+  ablation: str, setting: Setting, seed: int, *, results: pathlib.Path,
+  options: str, judge: bool,
+) -> Run:
+  """One training; arguments as of `runs`.
+
+  Args:
+    ablation: what the setting belongs to.
+    setting: the setting.
+    seed: of the training.
+    results: the folder of the results.
+    options: for all settings.
+    judge: see `runs`.
+
+  Raises:
+    UserError: the setting is not possible.
+  """
+  words = _split(options) | _split(setting.options) | _split(f'seed={seed}')
+  string = ','.join(words.values())
+  splits = JUDGED_BY if judge else CHOSEN_BY
+  overrides = {
+    'name': f'{ablation}-{setting.name}',
+    'data.training_split': 'training' if judge else 'fit',
+    **setting.overrides,
+  }
+  try:
+    made = config(setting.file, string)
+    made.update_from_flattened_dict(overrides)
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    raise errors.UserError(
+      f'the setting {setting.name} of {ablation} is not possible: '
+      f'{str(error).splitlines()[0]}; correct its options or overrides.'
+    ) from error
+  judged = 'judge' if judge else 'choose'
+  workdir = results / 'runs' / f'{ablation}-{setting.name}-{judged}-seed{seed}'
+  command = [
+    'python', '-m', 'bnn_jax.main', f'--config={setting.file}:{string}',
+    *(f'--config.{key}={value}' for key, value in overrides.items()),
+    f'--workdir={workdir}',
+  ]
+  if judge:
+    command.append(f'--splits={",".join(splits)}')
+  plain = made.to_dict()
+  del plain['name']
+  return Run(
+    ablation, setting.name, seed, made, digest(plain), tuple(command),
+    workdir, splits,
+  )
 
 
 def digest(tree: Any) -> str:
@@ -140,37 +205,3 @@ def _settings(module: Any, path: pathlib.Path) -> Iterator[Setting]:
 def _split(options: str) -> dict[str, str]:
   """Option to its whole text, 'name' or 'name=value'."""
   return {part.partition('=')[0]: part for part in options.split(',') if part}
-
-
-def _run(ablation, setting, seed, given, results, judge) -> Run:
-  words = given | _split(setting.options) | _split(f'seed={seed}')
-  string = ','.join(words.values())
-  splits = JUDGED_BY if judge else CHOSEN_BY
-  overrides = {
-    'name': f'{ablation}-{setting.name}',
-    'data.training_split': 'training' if judge else 'fit',
-    **setting.overrides,
-  }
-  try:
-    config = kws.get_config(string)
-    config.update_from_flattened_dict(overrides)
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise errors.UserError(
-      f'the setting {setting.name} of {ablation} is not possible: '
-      f'{str(error).splitlines()[0]}; correct its options or overrides.'
-    ) from error
-  judged = 'judge' if judge else 'choose'
-  workdir = results / 'runs' / f'{ablation}-{setting.name}-{judged}-seed{seed}'
-  command = [
-    'python', '-m', 'bnn_jax.main', f'--config={CONFIG}:{string}',
-    *(f'--config.{key}={value}' for key, value in overrides.items()),
-    f'--workdir={workdir}',
-  ]
-  if judge:
-    command.append(f'--splits={",".join(splits)}')
-  plain = config.to_dict()
-  del plain['name']
-  return Run(
-    ablation, setting.name, seed, config, digest(plain), tuple(command),
-    workdir, splits,
-  )

@@ -103,21 +103,57 @@ def _line(run: plan.Run, outcome: dict[str, Any]) -> str:
   return f'{name}: {accuracies}'
 
 
-def _options_of_all(options: argparse.Namespace) -> str:
+def shared_options(options: argparse.Namespace, epochs: int) -> str:
   """Options of the configuration that all settings share."""
   pairs = (('data', options.data), ('data_dir', options.data_dir),
-           ('epochs', options.epochs))
+           ('epochs', epochs))
   words = [f'{name}={value}' for name, value in pairs if value]
   return ','.join(filter(None, (*words, options.options)))
 
 
-def _only(text: str) -> re.Pattern[str]:
+def only(text: str) -> re.Pattern[str]:
+  """What --only searches for.
+
+  Raises:
+    UserError: it is no regular expression.
+  """
   try:
     return re.compile(text)
   except re.error as error:
     raise errors.UserError(
       f'--only={text} is no regular expression ({error}); correct it.'
     ) from error
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+  """Arguments that say on what trainings run, where and how."""
+  add = parser.add_argument
+  add('--data', default='', help='as of configs/kws.py')
+  add('--data_dir', default='', help='as of configs/kws.py')
+  add('--options', default='', help='others of configs/kws.py, for all')
+  add('--seeds', type=int, default=3, help='how many')
+  add('--only', default='', help='regular expression on the settings names')
+  add('--runner', choices=_RUNNERS,
+      help='fleet: many in one program; local: processes; slurm: jobs; by '
+      'default fleet on an accelerator and local without')
+  add('--jobs', type=int, default=1, help='of local and slurm, at a time')
+  add('--members', type=int, default=32, help='of a fleet, at a time')
+  add('--keep', action='store_true', help='write a workdir for each member')
+  add('--list', action='store_true', help='print the commands and end')
+
+
+def check_positive(options: argparse.Namespace, *names: str) -> None:
+  """Refuses numbers below 1 among the arguments of these names.
+
+  Raises:
+    UserError: there is one.
+  """
+  for name in names:
+    if getattr(options, name) < 1:
+      raise errors.UserError(
+        f'--{name}={getattr(options, name)} is not positive; set it to at '
+        'least 1.'
+      )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,22 +164,18 @@ def _parser() -> argparse.ArgumentParser:
   add = parser.add_argument
   add('file', type=pathlib.Path, help='the ablation file')
   add('--results', type=pathlib.Path, required=True, help='their folder')
-  add('--data', default='', help='as of configs/kws.py')
-  add('--data_dir', default='', help='as of configs/kws.py')
   add('--epochs', type=int, default=8)
-  add('--options', default='', help='others of configs/kws.py, for all')
-  add('--seeds', type=int, default=3, help='how many')
-  add('--only', default='', help='regular expression on the settings names')
   add('--judge', action='store_true',
       help='train on training, judge by validation and testing')
-  add('--runner', choices=_RUNNERS,
-      help='fleet: many in one program; local: processes; slurm: jobs; by '
-      'default fleet on an accelerator and local without')
-  add('--jobs', type=int, default=1, help='of local and slurm, at a time')
-  add('--members', type=int, default=32, help='of a fleet, at a time')
-  add('--keep', action='store_true', help='write a workdir for each member')
-  add('--list', action='store_true', help='print the commands and end')
+  add_running(parser)
   return parser
+
+
+def tell(failed: list[tuple[plan.Run, str]]) -> int:
+  """Names what failed; the exit status, 1 if anything did."""
+  for run, reason in failed:
+    print(f'failed: {run.setting} seed {run.seed}: {reason}', file=sys.stderr)
+  return 1 if failed else 0
 
 
 def main(arguments: list[str]) -> int:
@@ -156,17 +188,12 @@ def main(arguments: list[str]) -> int:
     The exit status: 1 if a run failed.
   """
   options = _parser().parse_args(arguments)
-  for name in ('seeds', 'jobs', 'members', 'epochs'):
-    if getattr(options, name) < 1:
-      raise errors.UserError(
-        f'--{name}={getattr(options, name)} is not positive; set it to at '
-        'least 1.'
-      )
+  check_positive(options, 'seeds', 'jobs', 'members', 'epochs')
   runs = plan.runs(
     options.file, results=options.results, seeds=options.seeds,
-    options=_options_of_all(options), judge=options.judge,
+    options=shared_options(options, options.epochs), judge=options.judge,
   )
-  runs = [run for run in runs if _only(options.only).search(run.setting)]
+  runs = [run for run in runs if only(options.only).search(run.setting)]
   if not runs:
     raise errors.UserError(
       f'--only={options.only} leaves no setting of {options.file}; --list '
@@ -176,10 +203,7 @@ def main(arguments: list[str]) -> int:
     for run in runs:
       print(shlex.join(run.command))
     return 0
-  failed = sweep(runs, records.Book(options.results), options)
-  for run, reason in failed:
-    print(f'failed: {run.setting} seed {run.seed}: {reason}', file=sys.stderr)
-  return 1 if failed else 0
+  return tell(sweep(runs, records.Book(options.results), options))
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@ import flax.linen as nn
 import jax
 
 from bnn_jax import errors
+from bnn_jax.models import rules
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
@@ -349,6 +350,7 @@ def build(
   learn_preload: bool = False,
   gate_share: float = 0.0,
   shape: str = '',
+  rule: str = rules.OURS,
 ) -> SpeechResNet:
   """Makes the network.
 
@@ -368,18 +370,27 @@ def build(
     learn_preload: of `layers.BinaryConv`.
     gate_share: of `layers.BinaryConv`.
     shape: instead of the size, see `parse_shape`; '' for the size.
+    rule: of variant 'binary': `rules.OURS`, or a name in `rules.RULES` for
+      the layers of that paper.
 
   Returns:
     The unbound module.
 
   Raises:
-    UserError: a size that does not exist, or a shape that is not understood.
+    UserError: a size or rule that does not exist, a shape that is not
+      understood, or a rule of another variant.
   """
   if size not in SIZES:
     raise errors.UserError(
       f'size={size!r} does not exist; choose one of {", ".join(SIZES)}.'
     )
   stem, stages = parse_shape(shape) if shape else SIZES[size]
+  if rule != rules.OURS:
+    _check_rule(rule, variant)
+    return SpeechResNet(
+      stem, stages, padding=padding.upper(),
+      **rules.constructors(rule, classes, levels),
+    )
   if variant == 'float':
     return SpeechResNet(
       stem, stages, encode=float_layers.Scale, conv=float_layers.FloatConv,
@@ -407,6 +418,16 @@ def build(
     add=functools.partial(stream_layers.Add, stream=stream),
     padding=padding.upper(),
   )
+
+
+def _check_rule(rule: str, variant: str) -> None:
+  """Refuses a paper's rule where signs are ours, or none."""
+  if variant != 'binary':
+    raise errors.UserError(
+      f'model.rule={rule!r} is one of exact sums and has no '
+      f'variant={variant}; choose variant=binary, or the rule '
+      f'{rules.OURS!r}.'
+    )
 
 
 def _norm(variant: str, stream: integer.StreamFormat) -> Constructor:

@@ -165,9 +165,11 @@ def restore(
   _check_variant(config, folder)
   model = setup.model(config)
   path = folder / workdir_lib.CHECKPOINTS
-  # The number of steps does not change the shape of the optimizer's state.
+  # The optimizer's state is the training's; the number of steps does not
+  # change its shape.
+  own = ml_collections.ConfigDict(workdir_lib.read_config(folder))
   fresh = state_lib.create(
-    model, setup.optimizer(config, steps=100), seed=config.seed,
+    model, setup.optimizer(own, steps=100), seed=config.seed,
     **setup.input_shape(config),
   )
   fresh = state_lib.replicate(fresh)

@@ -21,11 +21,13 @@ from bnn_jax.data import augmentation
 from bnn_jax.data import source
 from bnn_jax.data import sources
 from bnn_jax.models import methods
+from bnn_jax.models import rules
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
 from bnn_jax.training import losses
 from bnn_jax.training import objective as objective_lib
+from bnn_jax.training import optimizers
 from bnn_jax.training import schedules
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
@@ -57,7 +59,6 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       )
   for name, value in (
     ('training.frozen_share', config.training.frozen_share),
-    ('training.gate_share', config.training.gate_share),
     ('optimizer.label_smoothing', config.optimizer.label_smoothing),
     ('distillation.weight', config.distillation.weight),
   ):
@@ -85,6 +86,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
     ('penalty.margin', config.penalty.margin),
     ('penalty.final', config.penalty.final),
     ('penalty.gain', config.penalty.gain),
+    ('training.gate_share', config.training.gate_share),
   ):
     if not 0 <= value < math.inf:
       raise errors.UserError(
@@ -94,6 +96,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
     'data.training_split', config.data.training_split, TRAINING_SPLITS
   )
   _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
+  optimizer(config, steps=100)
   _check_shapes(config)
 
 
@@ -215,19 +218,20 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   )
   return speech_resnet.build(
     *kind, padding=config.model.padding, shape=config.model.shape,
-    **_layer_settings(config),
+    rule=config.model.rule, **_layer_settings(config),
   )
 
 
 def _check_method(config: ml_collections.ConfigDict) -> None:
   """Refuses what is of our network alone."""
   _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
-  if config.model.shape:
-    raise errors.UserError(
-      f'model.shape={config.model.shape!r} has no meaning for '
-      f"model.name={config.model.name}; leave it '', or set model.name to "
-      'speech_resnet.'
-    )
+  for key, default in (('shape', ''), ('rule', rules.OURS)):
+    if config.model[key] != default:
+      raise errors.UserError(
+        f'model.{key}={config.model[key]!r} has no meaning for '
+        f'model.name={config.model.name}; leave it {default!r}, or set '
+        'model.name to speech_resnet.'
+      )
 
 
 def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -254,8 +258,15 @@ def learning_rates(
     'latent': config.optimizer.latent_learning_rate,
     'real': config.optimizer.learning_rate,
   }
+  shape = {
+    'kind': config.optimizer.schedule, 'drops': config.optimizer.drops,
+    'hold_share': config.optimizer.hold_share,
+    'final_share': config.optimizer.final_share,
+  }
   return {
-    name: schedules.learning_rate(steps, peak, config.optimizer.warmup_share)
+    name: schedules.learning_rate(
+      steps, peak, config.optimizer.warmup_share, **shape
+    )
     for name, peak in peaks.items()
   }
 
@@ -283,7 +294,7 @@ def penalty_weight(
 def optimizer(
   config: ml_collections.ConfigDict, steps: int
 ) -> optax.GradientTransformation:
-  """AdamW with clipped gradients and a rate of their own for latent weights.
+  """Clips gradients, and has a rate of their own for latent weights.
 
   A latent weight acts only through its sign, so its rate says how many steps
   it takes to flip; a real parameter's says how far it moves.
@@ -295,12 +306,14 @@ def optimizer(
     )
 
   rates = learning_rates(config, steps)
-  decay = config.optimizer.weight_decay
   return optax.chain(
     optax.clip_by_global_norm(config.optimizer.gradient_norm),
     optax.multi_transform(
-      {name: optax.adamw(rate, weight_decay=decay)
-       for name, rate in rates.items()},
+      {name: optimizers.make(
+        config.optimizer.kind, rate,
+        weight_decay=config.optimizer.weight_decay,
+        momentum=config.optimizer.momentum,
+      ) for name, rate in rates.items()},
       labels,
     ),
   )

@@ -72,8 +72,12 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   # Workdirs that do not have a key were trained so.
   for group, key, value in (
     ('model', 'padding', 'same'), ('model', 'learn_preload', False),
-    ('model', 'shape', ''), ('data', 'manual_dir', ''),
-    ('data', 'protocol', 'official'), ('data', 'training_split', 'training'),
+    ('model', 'shape', ''), ('model', 'rule', 'ours'),
+    ('data', 'manual_dir', ''), ('data', 'protocol', 'official'),
+    ('data', 'training_split', 'training'),
+    ('optimizer', 'kind', 'adamw'), ('optimizer', 'momentum', 0.9),
+    ('optimizer', 'schedule', 'cosine'), ('optimizer', 'drops', []),
+    ('optimizer', 'hold_share', 0.0), ('optimizer', 'final_share', 0.0),
   ):
     if isinstance(config.get(group), dict):
       config[group].setdefault(key, value)

@@ -7,8 +7,7 @@ To reach: 84.6 % (recalled from the paper of TC-ResNet, unverified) on Speech
 Commands V1, 12 classes, by the lists of that paper; the paper of 2015 has
 private data alone.
 Recipe: Adam at 5e-4, 1e-4 and 2e-5, 30,000 steps of 100 clips in all; dropout
-0.5; shift of 10 %, noise in 0.8 of the clips up to 0.1. Here the rate falls by
-a cosine.
+0.5; shift of 10 %, noise in 0.8 of the clips up to 0.1.
 """
 
 import ml_collections

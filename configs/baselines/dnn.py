@@ -10,7 +10,7 @@ To reach: 84.6 %, 86.4 %, 86.7 % (recalled from the paper's table, unverified)
 on Speech Commands V1, 12 classes; silence of pure zeros in its test.
 Recipe: Adam at 5e-4, 1e-4 and 2e-5 for 10,000 steps of 100 clips each; shift
 of 100 ms, background noise in 0.8 of the clips up to a volume of 0.1; no
-dropout. Here the rate falls by a cosine instead of steps.
+dropout.
 """
 
 import ml_collections

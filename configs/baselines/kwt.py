@@ -24,9 +24,12 @@ def get_config(string: str = '') -> ml_collections.ConfigDict:
   published.set_front_end(
     begun, window_ms=30.0, hop_ms=10.0, bins=40, mel_bins=80
   )
-  published.set_recipe(
-    begun, learning_rate=1e-3, weight_decay=0.1, warmup_share=0.07
+  published.set_optimizer(
+    begun, learning_rate=1e-3, weight_decay=0.1, warmup_share=0.07,
+    label_smoothing=0.1,
   )
+  published.set_batch_size(begun, 512)
   published.set_noise(begun)
+  published.set_augmentation(begun, resample=0.15)
   published.set_masks(begun, time=25, frequency=7)
   return begun.config.lock()

@@ -2,9 +2,10 @@
 
 A string such as 'size=L,variant=binary,data=folder,data_dir=PATH' holds a size
 and a variant of the method, and any option of `configs.kws` but `padding`.
-Data set, pipeline and optimizer are those of `configs.kws`. Each file quotes
-the published recipe and sets what of it the training has, for the published
-network; the binary networks are trained as ours is.
+Data set and pipeline are those of `configs.kws`. The published network has its
+published recipe, which each file quotes: none of ours remains but the number of
+epochs. Where steps are quoted, their shares of the whole count. The binary
+networks are trained as ours is.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,11 @@ from configs import kws
 from configs import parse
 
 VARIANTS = ('float', 'binary', 'overflow', 'binary_firstlast8')
+
+# A norm of gradients that none comes near.
+_NO_CLIPPING = 1e6
+_THIRDS_OF_A_FIFTH = ((0.333, 0.2), (0.667, 0.04))
+_THIRDS_OF_A_TENTH = ((0.333, 0.1), (0.667, 0.01))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +40,9 @@ class Start:
   variant: str
 
   @property
-  def is_float(self) -> bool:
-    """Whether it is the network as published."""
-    return self.variant == 'float'
+  def as_published(self) -> bool:
+    """Whether it is the network of the paper."""
+    return self.variant in ('float', 'paper')
 
 
 def start(
@@ -77,7 +83,21 @@ def start(
   config.model.variant = variant
   if not narrow and 'accumulator_bits' not in options:
     config.accumulator.bits = 16
-  return Start(config, config.model.size, variant)
+  begun = Start(config, config.model.size, variant)
+  _set_plain_recipe(begun)
+  return begun
+
+
+def _set_plain_recipe(begun: Start) -> None:
+  """What published recipes have where they say nothing."""
+  set_optimizer(
+    begun, warmup_share=0.0, gradient_norm=_NO_CLIPPING, label_smoothing=0.0
+  )
+  set_augmentation(
+    begun, resample=0.0, attenuation_db=0.0, background_frequency=0.0
+  )
+  if begun.as_published:
+    begun.config.training.frozen_share = 0.0
 
 
 def set_front_end(
@@ -115,19 +135,27 @@ def set_front_end(
     front_end.mel_bins = bins
 
 
-def set_recipe(begun: Start, **fields: float) -> None:
-  """Sets fields of `config.optimizer` for the float network alone.
+def set_optimizer(begun: Start, **fields: Any) -> None:
+  """Sets fields of `config.optimizer` for the published network alone.
 
-  A published learning rate is that of real weights; latent weights of +-1 are
-  trained by the recipe of `configs.kws`.
+  A published learning rate is that of all weights. Latent weights of +-1 of
+  other networks than BiFSMN's are trained by the recipe of `configs.kws`.
   """
-  if begun.is_float:
+  if begun.as_published:
+    if 'learning_rate' in fields:
+      fields['latent_learning_rate'] = fields['learning_rate']
     begun.config.optimizer.update(fields)
 
 
+def set_batch_size(begun: Start, clips: int) -> None:
+  """Sets the clips of a batch for the published network alone."""
+  if begun.as_published:
+    begun.config.training.batch_size = clips
+
+
 def set_augmentation(begun: Start, **fields: float) -> None:
-  """Sets fields of `config.augmentation` for the float network alone."""
-  if begun.is_float:
+  """The same for fields of `config.augmentation`."""
+  if begun.as_published:
     begun.config.augmentation.update(fields)
 
 
@@ -141,14 +169,25 @@ def set_masks(begun: Start, *, time: int, frequency: int) -> None:
   set_augmentation(begun, **masks)
 
 
-def set_hello_edge_recipe(begun: Start) -> None:
-  """Adam at 5e-4, shift and frequent noise, as TensorFlow's example has it."""
-  set_recipe(begun, learning_rate=5e-4, label_smoothing=0.0)
-  set_noise(begun)
-
-
 def set_noise(begun: Start) -> None:
   """Background noise in 0.8 of the clips, of a volume up to 0.1."""
   set_augmentation(
     begun, background_frequency=0.8, background_volume=0.1
   )
+
+
+def set_hello_edge_recipe(
+  begun: Start, drops: tuple[tuple[float, float], ...] = _THIRDS_OF_A_FIFTH
+) -> None:
+  """Adam at 5e-4, a fifth of it after each drop, and frequent noise."""
+  set_optimizer(begun, learning_rate=5e-4, schedule='step', drops=drops)
+  set_noise(begun)
+
+
+def set_momentum_recipe(begun: Start, weight_decay: float) -> None:
+  """SGD with momentum at 0.1, divided by 10 at each third, frequent noise."""
+  set_optimizer(
+    begun, kind='sgd', learning_rate=0.1, weight_decay=weight_decay,
+    schedule='step', drops=_THIRDS_OF_A_TENTH,
+  )
+  set_noise(begun)

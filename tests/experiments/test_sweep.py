@@ -128,7 +128,7 @@ def test_groups_share_a_program(ablation, speech):
   words = sweep._parser().parse_args(arguments(ablation, speech))
   runs = sweep.plan.runs(
     ablation, results=words.results, seeds=2,
-    options=sweep._options_of_all(words),
+    options=sweep.shared_options(words, words.epochs),
   )
   found = run_fleet.groups(runs, 3)
   assert [[(run.setting, run.seed) for run in group] for group in found] == [

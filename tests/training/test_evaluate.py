@@ -1,9 +1,15 @@
+import contextlib
 import re
 
+import jax
+import numpy as np
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.training import checkpoints
 from bnn_jax.training import evaluate
+from bnn_jax.training import setup
+from bnn_jax.training import state as state_lib
 from bnn_jax.training import workdir
 from configs import kws
 
@@ -64,3 +70,25 @@ def test_another_network_is_refused(tmp_path, key, value):
   workdir.prepare(tmp_path, config().to_dict(), seed=0)
   with pytest.raises(errors.UserError, match=f'{key} .* there, {value!r} now'):
     evaluate.run(config(**{key: value}), tmp_path)
+
+
+def test_a_checkpoint_is_read_by_the_optimizer_of_its_training(tmp_path):
+  """An evaluation names another one, whose state has another shape."""
+  tiny_network = {
+    'model.shape': '4-4x1', 'front_end.mel_bins': 8, 'front_end.hop_ms': 80.0,
+  }
+  trained = config(**tiny_network, **{'optimizer.kind': 'sgd'})
+  workdir.prepare(tmp_path, trained.to_dict(), seed=0)
+  state = state_lib.replicate(state_lib.create(
+    setup.model(trained), setup.optimizer(trained, 10), seed=3,
+    **setup.input_shape(trained),
+  ))
+  with contextlib.closing(
+    checkpoints.manager(str(tmp_path / workdir.CHECKPOINTS))
+  ) as manager:
+    checkpoints.save(manager, state, {})
+  found = evaluate.restore(config(**tiny_network), tmp_path).state
+  for value, other in zip(
+    jax.tree.leaves(found.params), jax.tree.leaves(state.params), strict=True
+  ):
+    assert np.array_equal(value, other)

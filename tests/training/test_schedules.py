@@ -48,3 +48,55 @@ def test_shares_are_checked(share):
 def test_shares_fit_together():
   with pytest.raises(errors.UserError, match='more than 1 together'):
     schedules.penalty_weight(10, 1.0, 0.6, 0.6, 1.0)
+
+
+@pytest.mark.parametrize('step, rate', [
+  (0, 2.0), (32, 2.0), (33, 0.4), (66, 0.4), (67, 0.08), (99, 0.08),
+])
+def test_drops(step, rate):
+  schedule = schedules.learning_rate(
+    100, 2.0, 0.0, kind='step', drops=((0.333, 0.2), (0.667, 0.04))
+  )
+  assert float(schedule(step)) == pytest.approx(rate, rel=1e-6)
+
+
+@pytest.mark.parametrize('step, rate', [
+  (0, 0.0), (5, 1.0), (10, 2.0), (50, 2.0), (75, 0.5 + 1.5 / 4), (100, 0.5),
+])
+def test_held_and_then_a_parabola(step, rate):
+  schedule = schedules.learning_rate(
+    100, 2.0, 0.1, kind='hold', hold_share=0.4, final_share=0.25
+  )
+  assert float(schedule(step)) == pytest.approx(rate, rel=1e-6)
+
+
+@pytest.mark.parametrize('step, rate', [(0, 3.0), (50, 0.3), (100, 0.03)])
+def test_exponential(step, rate):
+  schedule = schedules.learning_rate(
+    100, 3.0, 0.0, kind='exponential', final_share=0.01
+  )
+  assert float(schedule(step)) == pytest.approx(rate, rel=1e-6)
+
+
+def test_a_warm_up_goes_before_drops():
+  schedule = schedules.learning_rate(
+    10, 1.0, 0.5, kind='step', drops=((0.8, 0.5),)
+  )
+  assert [float(schedule(step)) for step in (0, 2, 5, 7, 8)] \
+    == pytest.approx([0.0, 0.4, 1.0, 1.0, 0.5])
+
+
+@pytest.mark.parametrize('message, fields', [
+  ("schedule='linear' does not exist", {'kind': 'linear'}),
+  ('drops=', {'kind': 'step'}),
+  ('drops=', {'kind': 'step', 'drops': ((0.5, 0.1), (0.5, 0.01))}),
+  ('drops=', {'kind': 'step', 'drops': ((1.0, 0.1),)}),
+  ('drops=', {'kind': 'step', 'drops': ((0.5, 0.0),)}),
+  ('final_share=0.0', {'kind': 'exponential'}),
+  ('together=1.0', {'kind': 'hold', 'hold_share': 0.9}),
+  ('hold_share=-0.1', {'kind': 'hold', 'hold_share': -0.1}),
+  ('final_share=1.0', {'kind': 'hold', 'final_share': 1.0}),
+])
+def test_shapes_are_checked(message, fields):
+  with pytest.raises(errors.UserError, match=message):
+    schedules.learning_rate(10, 1.0, 0.1, **fields)

@@ -1,8 +1,11 @@
 import math
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.nn import rule_layers
 from bnn_jax.training import setup
 from configs import kws
 
@@ -71,9 +74,10 @@ def test_shape_goes_before_size():
 
 @pytest.mark.parametrize('key, value', [
   ('model.shape', '8-9x1'), ('model.norm_variant', 'real'),
+  ('model.rule', 'dorefa'),
 ])
 def test_what_is_of_our_network_alone(key, value):
-  setup.model(config(**{key: value}))
+  setup.model(config('smoke,variant=binary', **{key: value}))
   other = next(name for name in setup.MODELS if name != 'speech_resnet')
   with pytest.raises(errors.UserError, match=key):
     setup.model(config(**{key: value, 'model.name': other}))
@@ -97,7 +101,7 @@ def test_no_penalty_has_no_weight(options, kind):
   ('training.log_steps', 0), ('training.validation_epochs', 0),
   ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
   ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
-  ('training.gate_share', -0.1), ('training.gate_share', 1.5),
+  ('training.gate_share', -0.1), ('training.gate_share', math.inf),
   ('distillation.weight', 1.5), ('distillation.weight', math.nan),
   ('distillation.temperature', 0.0), ('distillation.temperature', math.inf),
   ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', math.nan),
@@ -113,6 +117,44 @@ def test_training_is_checked(key, value):
   setup.check_training(config())
   with pytest.raises(errors.UserError, match=key):
     setup.check_training(config(**{key: value}))
+
+
+@pytest.mark.parametrize('key, value', [
+  ('optimizer.kind', 'adam'), ('optimizer.momentum', 1.0),
+  ('optimizer.schedule', 'linear'), ('optimizer.schedule', 'step'),
+  ('optimizer.schedule', 'exponential'),
+])
+def test_optimizers_are_checked(key, value):
+  with pytest.raises(errors.UserError, match='optimizer'):
+    setup.check_training(config(**{key: value}))
+
+
+def test_recipes_reach_the_optimizer():
+  made = config(**{
+    'optimizer.kind': 'sgd', 'optimizer.momentum': 0.5,
+    'optimizer.learning_rate': 0.25, 'optimizer.latent_learning_rate': 1.0,
+    'optimizer.schedule': 'step', 'optimizer.drops': ((0.5, 0.5),),
+    'optimizer.warmup_share': 0.0, 'optimizer.gradient_norm': 1e6,
+  })
+  optimizer = setup.optimizer(made, 4)
+  params = {'a': {'latent': jnp.ones(1)}, 'b': {'bias': jnp.ones(1)}}
+  state = optimizer.init(params)
+  moves = []
+  for _ in range(4):
+    update, state = optimizer.update(params, state, params)
+    moves.append([float(leaf[0]) for leaf in jax.tree.leaves(update)])
+  # Velocities 1, 1.5, 1.75 and 1.875; the rates halve behind two steps.
+  assert moves == [
+    [-1.0, -0.25], [-1.5, -0.375], [-0.875, -0.21875], [-0.9375, -0.234375]
+  ]
+
+
+def test_rules_reach_the_network():
+  made = config('smoke,variant=binary', **{'model.rule': 'dorefa'})
+  layer = setup.model(made).conv(4, (3,))
+  assert isinstance(layer, rule_layers.RuleConv)
+  with pytest.raises(errors.UserError, match='no variant=overflow'):
+    setup.model(config(**{'model.rule': 'dorefa'}))
 
 
 def test_preloads_and_gates_reach_the_layers():

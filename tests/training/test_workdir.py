@@ -2,6 +2,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.training import workdir
+from configs import kws
 
 CONFIG = {'name': 'a', 'accumulator': {'bits': 8, 'layer_bits': ((1, 2),)}}
 
@@ -47,6 +48,7 @@ def test_a_workdir_without_a_later_key_has_what_all_had_before(tmp_path):
   assert config == {
     'model': {
       'size': 'S', 'padding': 'same', 'learn_preload': False, 'shape': '',
+      'rule': 'ours',
     }
   }
   assert workdir.differences(tmp_path, config) == {}
@@ -60,6 +62,14 @@ def test_a_workdir_without_the_protocol_has_the_official_one(tmp_path):
       'training_split': 'training',
     },
   }
+
+
+def test_a_workdir_without_a_recipe_has_ours(tmp_path):
+  optimizer = kws.get_config().optimizer.to_dict()
+  later = ('kind', 'momentum', 'schedule', 'drops', 'hold_share', 'final_share')
+  before = {k: v for k, v in optimizer.items() if k not in later}
+  workdir.write_json(tmp_path / 'config.json', {'optimizer': before})
+  assert workdir.differences(tmp_path, {'optimizer': optimizer}) == {}
 
 
 def test_ignored_keys_may_differ(tmp_path):

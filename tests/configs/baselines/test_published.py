@@ -89,9 +89,59 @@ def test_recipes_are_of_the_float_network():
   float_config = published.config('kwt', 'variant=float')
   assert float_config.optimizer.weight_decay == 0.1
   assert float_config.augmentation.time_masks_number == 2
-  binary = published.config('kwt', 'variant=binary')
-  assert binary.optimizer == ours.optimizer
-  assert binary.augmentation == ours.augmentation
+  for name in published.TINY:
+    binary = published.config(name, 'variant=binary')
+    for branch in ('optimizer', 'augmentation', 'training'):
+      assert binary[branch] == ours[branch]
+
+
+# Optimizer, peak, momentum, weight decay, schedule, and the rates after 0, 40,
+# 70 and 90 % of the steps.
+RECIPES = {
+  'bc_resnet': ('sgd', 0.1, 1e-3, 'cosine', (0.0, 0.0677, 0.0216, 0.00257)),
+  'bifsmn': ('sgd', 5e-3, 1e-4, 'cosine', (0.0, 3.27e-3, 1.03e-3, 1.22e-4)),
+  'cnn_one_fstride4': ('adamw', 5e-4, 0.0, 'step', (5e-4, 1e-4, 2e-5, 2e-5)),
+  'cnn_trad_fpool3': ('adamw', 5e-4, 0.0, 'step', (5e-4, 5e-4, 1e-4, 1e-4)),
+  'crnn': ('adamw', 5e-4, 0.0, 'step', (5e-4, 1e-4, 2e-5, 2e-5)),
+  'dnn': ('adamw', 5e-4, 0.0, 'step', (5e-4, 1e-4, 2e-5, 2e-5)),
+  'ds_cnn': ('adamw', 5e-4, 0.0, 'step', (5e-4, 1e-4, 2e-5, 2e-5)),
+  'kwt': ('adamw', 1e-3, 0.1, 'cosine', (0.0, 7.2e-4, 2.355e-4, 2.826e-5)),
+  'matchboxnet': (
+    'novograd', 0.05, 1e-3, 'hold', (0.0, 0.05, 0.01864, 0.00296)
+  ),
+  'mhatt_rnn': (
+    'adamw', 1e-3, 0.0, 'exponential', (1e-3, 2.09e-4, 6.47e-5, 2.96e-5)
+  ),
+  'res': ('sgd', 0.1, 1e-5, 'step', (0.1, 0.01, 0.001, 0.001)),
+  'tc_resnet': ('sgd', 0.1, 1e-3, 'step', (0.1, 0.01, 0.001, 0.001)),
+}
+
+
+@pytest.mark.parametrize('name', published.TINY)
+def test_published_recipes(name):
+  config = published.config(name, 'data=folder,data_dir=/d')
+  kind, peak, decay, schedule, rates = RECIPES[name]
+  assert config.optimizer.kind == kind
+  assert config.optimizer.learning_rate == peak
+  assert config.optimizer.weight_decay == decay
+  assert config.optimizer.schedule == schedule
+  found = setup.learning_rates(config, 1000)['real']
+  assert [float(found(step)) for step in (0, 400, 700, 900)] \
+    == pytest.approx(rates, rel=5e-3)
+  # Nothing of ours is left.
+  assert config.training.frozen_share == 0.0
+  assert config.optimizer.label_smoothing == (0.1 if name == 'kwt' else 0.0)
+  resampled = {'bifsmn': 0.2, 'kwt': 0.15, 'mhatt_rnn': 0.15}
+  assert config.augmentation.resample == resampled.get(name, 0.0)
+  assert config.augmentation.attenuation_db == (3.0 if name == 'bifsmn' else 0)
+  batches = {'bifsmn': 96, 'kwt': 512, 'matchboxnet': 128, 'res': 64}
+  assert config.training.batch_size == batches.get(name, 100)
+
+
+def test_bifsmn_is_trained_as_published_in_float_and_binary():
+  config = published.config('bifsmn', 'variant=paper')
+  assert config.optimizer.kind == 'sgd'
+  assert config.optimizer.latent_learning_rate == 5e-3
 
 
 def test_options_of_our_network_hold():

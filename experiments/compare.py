@@ -1,0 +1,151 @@
+"""Trains all methods and ours on one data set and compares them.
+
+  python -m experiments.compare --data=folder --data_dir=PATH --budget=20
+
+Every training has --budget epochs. First each float network is trained on
+'fit' by its own recipe and by ours, at --tuning learning rates each, and 'dev'
+chooses. Then what was chosen is trained on all of training with --seeds seeds
+and judged by validation and testing, which reads.jsonl records.
+
+The same command goes on where it was stopped, tries again what failed, and at
+its end writes compare<budget>.md, .csv, .json and .svg into --results.
+"""
+
+import argparse
+from collections.abc import Sequence
+import pathlib
+import shlex
+import sys
+
+from bnn_jax import errors
+from bnn_jax.training import workdir
+from experiments import collect
+from experiments import compare_data
+from experiments import compare_plan
+from experiments import compare_plot
+from experiments import compare_table
+from experiments import plan
+from experiments import records
+from experiments import sweep
+
+_PHASES = {'choose': (False,), 'judge': (True,), 'both': (False, True)}
+
+
+def trainings(
+  units: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
+  book: records.Book, judge: bool,
+) -> list[plan.Run]:
+  """What a phase has to train; what it cannot tell yet, it names.
+
+  Args:
+    units: the networks.
+    planned: how they are trained.
+    book: of the results.
+    judge: whether it is the second phase.
+  """
+  if not judge:
+    lists = [planned.choosing(unit) for unit in units]
+    # Of one candidate there is nothing to choose.
+    return [run for runs in lists if len(runs) > 1 for run in runs]
+  found = []
+  for unit in units:
+    runs = planned.judging(unit, book)
+    if runs is None:
+      print(
+        f'{unit.name}: no candidate has ended well; --phase=choose first',
+        file=sys.stderr,
+      )
+    found += runs or []
+  return found
+
+
+def write(
+  units: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
+  book: records.Book,
+) -> None:
+  """Writes the table and the picture of what is known."""
+  config = planned.config(units[0])
+  data = compare_data.describe(config.data.to_dict())
+  title = f'{data.title}, {planned.budget} epochs'
+  rows = compare_table.rows(units, planned, book, data)
+  path = planned.results / f'compare{planned.budget}.md'
+  text = compare_table.markdown(rows, title)
+  collect.write(path, text)
+  collect.write(path.with_suffix('.csv'), compare_table.comma_separated(rows))
+  workdir.write_json(
+    path.with_suffix('.json'), {'title': title, 'rows': rows}
+  )
+  compare_plot.write(
+    compare_plot.draw(rows, title), path.with_suffix('.svg')
+  )
+  print(text, end='')
+  print(f'{path} and .csv, .json, .svg beside it')
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='compare', description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add('--results', type=pathlib.Path, help='their folder',
+      default=pathlib.Path('experiments/results/compare'))
+  add('--budget', type=int, required=True, help='epochs of every training')
+  add('--sizes', choices=('small', 'large', 'all'), default='small')
+  add('--tuning', type=int, default=1,
+      help='learning rates of each recipe, at most '
+      f'{len(compare_plan.RATES)}: its own times '
+      f'{", ".join(f"{rate:g}" for rate in compare_plan.RATES)}')
+  add('--phase', choices=_PHASES, default='both')
+  sweep.add_running(parser)
+  return parser
+
+
+def main(arguments: list[str]) -> int:
+  """Runs a comparison.
+
+  Args:
+    arguments: of the command line.
+
+  Returns:
+    The exit status: 1 if a training failed.
+  """
+  options = _parser().parse_args(arguments)
+  sweep.check_positive(
+    options, 'budget', 'tuning', 'seeds', 'jobs', 'members'
+  )
+  if options.tuning > len(compare_plan.RATES):
+    raise errors.UserError(
+      f'--tuning={options.tuning} is too many; choose at most '
+      f'{len(compare_plan.RATES)}.'
+    )
+  everything = compare_plan.units(options.sizes)
+  units = [u for u in everything if sweep.only(options.only).search(u.name)]
+  if not units:
+    raise errors.UserError(
+      f'--only={options.only} leaves no network; choose from '
+      f'{", ".join(unit.name for unit in everything)}.'
+    )
+  planned = compare_plan.Plan(
+    options.results, sweep.shared_options(options, options.budget),
+    options.budget, compare_plan.RATES[:options.tuning], options.seeds,
+  )
+  book = records.Book(options.results)
+  failed = []
+  for judge in _PHASES[options.phase]:
+    runs = trainings(units, planned, book, judge)
+    if options.list:
+      for run in runs:
+        print(shlex.join(run.command))
+    else:
+      failed += sweep.sweep(runs, book, options)
+  if not options.list:
+    write(everything, planned, book)
+  return sweep.tell(failed)
+
+
+if __name__ == '__main__':
+  try:
+    sys.exit(main(sys.argv[1:]))
+  except errors.UserError as error:
+    raise SystemExit(f'error: {error}') from error

@@ -1,0 +1,172 @@
+"""From methods to trainings, and from these to each method's best recipe.
+
+The float network of a method is trained by its own recipe and by ours, each at
+the same rates; what is best on 'dev' is trained again, on all of training, and
+judged. Where both recipes are one, as those of the binary networks are, there
+is one candidate a rate.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from experiments import compare_methods
+from experiments import plan
+from experiments import records
+
+# Factors of the learning rates; --tuning takes so many of them, in this order.
+RATES = (1.0, 0.5, 2.0, 0.25, 4.0)
+# Branches of the configuration that make a recipe.
+_RECIPE = ('optimizer', 'augmentation', 'training')
+_LEARNING_RATES = ('learning_rate', 'latent_learning_rate')
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+  """A network that is compared.
+
+  Attributes:
+    method: whose.
+    size: of it.
+    variant: of it.
+  """
+
+  method: compare_methods.Method
+  size: str
+  variant: str
+
+  @property
+  def key(self) -> tuple[str, str, str]:
+    """By which rows are found."""
+    return self.method.name, self.size, self.variant
+
+  @property
+  def name(self) -> str:
+    """The key as one word."""
+    return '-'.join(self.key)
+
+  @property
+  def options(self) -> str:
+    """Of its configuration."""
+    return f'size={self.size},{self.method.variants[self.variant]}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How all units are trained.
+
+  Attributes:
+    results: the folder of the results.
+    options: of the configuration, for all; they hold the budget.
+    budget: epochs of every training.
+    rates: factors of the learning rates that are tried.
+    seeds: of what is judged.
+  """
+
+  results: pathlib.Path
+  options: str
+  budget: int
+  rates: Sequence[float]
+  seeds: int
+
+  def _run(self, setting: plan.Setting, seed: int, judge: bool) -> plan.Run:
+    return plan.run(
+      f'compare{self.budget}', setting, seed, results=self.results,
+      options=self.options, judge=judge,
+    )
+
+  def choosing(self, unit: Unit) -> list[plan.Run]:
+    """The candidates as trainings on 'fit', judged by 'dev'."""
+    return [
+      self._run(setting, 0, False) for setting in self._candidates(unit)
+    ]
+
+  def unended(self, unit: Unit, book: records.Book) -> int:
+    """Candidates that have not ended well, where there is a choice."""
+    runs = self.choosing(unit)
+    missing = [run for run in runs if book.outcome(run.digest) is None]
+    return len(missing) if len(runs) > 1 else 0
+
+  def judging(
+    self, unit: Unit, book: records.Book
+  ) -> list[plan.Run] | None:
+    """The best candidate as trainings, a seed each; None while not chosen."""
+    candidates = self._candidates(unit)
+    setting = candidates[0]
+    if len(candidates) > 1:
+      best = _best(self.choosing(unit), book)
+      if best is None:
+        return None
+      setting = next(c for c in candidates if c.name == best.setting)
+    return [self._run(setting, seed, True) for seed in range(self.seeds)]
+
+  def config(self, unit: Unit) -> ml_collections.ConfigDict:
+    """The unit's configuration by its own recipe."""
+    return plan.config(
+      unit.method.file, ','.join(filter(None, (self.options, unit.options)))
+    )
+
+  def _candidates(self, unit: Unit) -> list[plan.Setting]:
+    own = self.config(unit)
+    ours = plan.config(plan.CONFIG, self.options)
+    recipes: dict[str, dict[str, Any]] = {'ours': _changes(own, ours)}
+    if recipes['ours']:
+      recipes = {'own': {}} | recipes
+    return [
+      plan.Setting(
+        f'{unit.name}-{recipe}-x{rate:g}', unit.options,
+        changes | _rates(own, changes, rate), unit.method.file,
+      )
+      for rate in self.rates for recipe, changes in recipes.items()
+    ]
+
+
+def units(which: str) -> list[Unit]:
+  """All networks of the sizes 'small', 'large' or 'all'."""
+  return [
+    Unit(method, size, variant)
+    for method in compare_methods.METHODS for size in method.sizes(which)
+    for variant in method.variants
+  ]
+
+
+def _changes(own, ours) -> dict[str, Any]:
+  """What makes our recipe of another one."""
+  return {
+    f'{branch}.{key}': value
+    for branch in _RECIPE for key, value in ours[branch].items()
+    if own[branch][key] != value
+  }
+
+
+def _rates(own, changes, rate: float) -> dict[str, float]:
+  """Learning rates times a factor."""
+  if rate == 1.0:
+    return {}
+  keys = [f'optimizer.{name}' for name in _LEARNING_RATES]
+  return {
+    key: rate * changes.get(key, own.optimizer[key.partition('.')[2]])
+    for key in keys
+  }
+
+
+def _best(
+  candidates: Sequence[plan.Run], book: records.Book
+) -> plan.Run | None:
+  """What 'dev' says most for, the first of equals; None before any ended."""
+  accuracies = dict(_accuracies(candidates, book))
+  if not accuracies:
+    return None
+  best = max(accuracies, key=lambda i: accuracies[i])
+  return candidates[best]
+
+
+def _accuracies(candidates, book) -> Iterator[tuple[int, float]]:
+  for i, run in enumerate(candidates):
+    outcome = book.outcome(run.digest)
+    if outcome is not None:
+      yield i, outcome['splits']['dev']['accuracy_deployed']

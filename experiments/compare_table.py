@@ -1,0 +1,222 @@
+"""Rows of the comparison, and the same as Markdown and CSV."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import csv
+import io
+import shlex
+from typing import Any
+
+from bnn_jax.models import profile as profile_lib
+from bnn_jax.training import setup
+from experiments import collect
+from experiments import compare_data
+from experiments import compare_methods
+from experiments import compare_plan
+from experiments import plan
+from experiments import records
+
+# How far, in points, a float network may stay under ours before it supports no
+# claim, and how many seeds reproduce a number.
+UNDERTRAINED = 2.0
+_SEEDS = 3
+Row = dict[str, Any]
+_NO_ROW: Row = {'accuracy': None, 'testing': None}
+
+_HEAD = (
+  'method', 'size', 'variant', 'parameters', 'MACs by width',
+  'bit operations', 'register', 'test, %', 'validation and test, %', 'seeds',
+  'recipe', 'published', 'mark',
+)
+_COLUMNS = (
+  'method', 'size', 'variant', 'parameters', 'macs', 'macs_by_width', 'ace',
+  'bit_operations', 'accumulator_bits', 'overflow_mode', 'testing',
+  'testing_deviation', 'accuracy', 'deviation', 'seeds', 'recipe', 'published',
+  'marks', 'command',
+)
+
+
+def rows(
+  units: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
+  book: records.Book, data: compare_data.DataSet,
+) -> list[Row]:
+  """What is known of each network.
+
+  Args:
+    units: the networks, a row each.
+    planned: how they are trained.
+    book: of the results.
+    data: what they are judged on.
+
+  Returns:
+    One row each: its costs, its accuracies in percent (None where it has not
+    been judged), the published ones, and marks.
+  """
+  found = [_row(unit, planned, book) for unit in units]
+  by_key = dict(zip((unit.key for unit in units), found, strict=True))
+  ours = by_key.get(compare_methods.REFERENCE, _NO_ROW)
+  for unit, row in zip(units, found, strict=True):
+    own = by_key.get((*unit.key[:2], 'float'), _NO_ROW)
+    row['marks'] = _marks(row, unit, data, planned, ours=ours, own=own)
+    unended = planned.unended(unit, book)
+    if row['accuracy'] is not None and unended:
+      row['marks'].append(f'{unended} of its candidates failed')
+    row['published'] = [_text(one) for one in _published(unit)]
+  return found
+
+
+def _row(unit, planned, book) -> Row:
+  return {
+    'method': unit.method.label, 'name': unit.method.name, 'size': unit.size,
+    'variant': unit.variant,
+    **_costs(planned.config(unit)),
+    **_accuracies(planned.judging(unit, book) or [], book),
+  }
+
+
+def _costs(config) -> Row:
+  profile = profile_lib.profile(
+    setup.model(config), input_bits=config.model.input_bits,
+    **setup.input_shape(config),
+  )
+  registers = [
+    layer['accumulator_bits'] for layer in profile['layers']
+    if layer['accumulator_bits'] is not None
+  ]
+  mode = setup.describe_accumulator(config)['overflow_mode']
+  return {
+    **{key: profile[key] for key in (
+      'parameters', 'macs', 'macs_by_width', 'ace', 'bit_operations',
+    )},
+    'accumulator_bits': max(registers, default=None),
+    'overflow_mode': mode if registers else None,
+  }
+
+
+def _accuracies(runs: Sequence[plan.Run], book: records.Book) -> Row:
+  lines = {
+    run.seed: outcome for run in runs
+    if (outcome := book.outcome(run.digest)) is not None
+  }
+  row: Row = {
+    'seeds': len(lines), 'recipe': None, 'command': None,
+    **dict.fromkeys(
+      ('testing', 'testing_deviation', 'accuracy', 'deviation')
+    ),
+  }
+  if not lines:
+    return row
+  mean, deviation = collect.mean_and_deviation(
+    [float(collect.right(line).mean()) for line in lines.values()]
+  )
+  testing, spread = collect.mean_and_deviation([
+    line['splits']['testing']['accuracy_deployed'] for line in lines.values()
+  ])
+  return row | {
+    'recipe': '-'.join(runs[0].setting.rsplit('-', 2)[1:]),
+    'command': shlex.join(runs[0].command),
+    'testing': 100 * testing, 'testing_deviation': _percent(spread),
+    'accuracy': 100 * mean, 'deviation': _percent(deviation),
+  }
+
+
+def _percent(share: float | None) -> float | None:
+  return None if share is None else 100 * share
+
+
+def _published(
+  unit: compare_plan.Unit,
+) -> tuple[compare_methods.Published, ...]:
+  """Numbers of the very network."""
+  variant = '' if unit.variant == 'float' else f'-{unit.variant}'
+  return unit.method.published.get(unit.size + variant, ())
+
+
+def _text(one: compare_methods.Published) -> str:
+  deviation = f' ± {one.deviation}' if one.deviation else ''
+  loss = ' points under its float' if one.is_loss else ''
+  return (
+    f'{one.number}{deviation}{loss} ({one.data}-{one.classes}, {one.protocol}; '
+    f'{one.source})'
+  )
+
+
+def _marks(row, unit, data, planned, *, ours: Row, own: Row) -> list[str]:
+  """What a reader must know before comparing anything with a row."""
+  if row['accuracy'] is None:
+    return ['not run']
+  marks = []
+  if ours['accuracy'] is None or own['accuracy'] is None:
+    marks.append('float not run')
+  elif own['accuracy'] < ours['accuracy'] - UNDERTRAINED:
+    marks.append('undertrained')
+  published = _published(unit)
+  if published:
+    config = planned.config(unit)
+    same = [
+      one for one in published
+      if (one.data, one.classes, one.protocol)
+      == (data.version, config.data.classes, config.data.protocol)
+    ]
+    marks.append(_reproduction(row, own, same))
+  return marks
+
+
+def _reproduction(
+  row: Row, own: Row, same: Sequence[compare_methods.Published]
+) -> str:
+  """How the test accuracy compares with numbers of the very same test."""
+  if not same:
+    return 'other data'
+  if row['seeds'] < _SEEDS:
+    return f'fewer than {_SEEDS} seeds'
+  if own['testing'] is None:
+    return 'float not run'
+  reached = all(row['testing'] >= one.bar(own['testing']) for one in same)
+  return 'reproduced' if reached else 'not reproduced'
+
+
+def markdown(found: Sequence[Row], title: str) -> str:
+  """A table under its title."""
+  lines = [_HEAD, ['---'] * len(_HEAD), *map(_cells, found)]
+  text = ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+  return f'## {title}\n\n{text}'
+
+
+def _cells(row: Row) -> list[str]:
+  widths: Mapping[str, int] = row['macs_by_width']
+  register = row['accumulator_bits']
+  return [
+    row['method'], row['size'], row['variant'], f'{row["parameters"]:,}',
+    ', '.join(
+      f'{width.replace("x", "×")}: {macs:,}' for width, macs in widths.items()
+    ),
+    f'{row["bit_operations"]:,}',
+    f'{register}, {row["overflow_mode"]}' if register else 'real',
+    _accuracy(row['testing'], row['testing_deviation']),
+    _accuracy(row['accuracy'], row['deviation']),
+    str(row['seeds']), row['recipe'] or '',
+    '; '.join(row['published']), ', '.join(row['marks']),
+  ]
+
+
+def _accuracy(mean: float | None, deviation: float | None) -> str:
+  if mean is None:
+    return ''
+  spread = '' if deviation is None else f' ± {deviation:.2f}'
+  return f'{mean:.2f}{spread}'
+
+
+def comma_separated(found: Sequence[Row]) -> str:
+  """The same as CSV; what has several values is joined by '; '."""
+  file = io.StringIO()
+  writer = csv.writer(file, lineterminator='\n')
+  writer.writerow(_COLUMNS)
+  writer.writerows([_plain(row[key]) for key in _COLUMNS] for row in found)
+  return file.getvalue()
+
+
+def _plain(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return '; '.join(f'{key}: {number}' for key, number in value.items())
+  return '; '.join(value) if isinstance(value, list) else value

@@ -1,0 +1,243 @@
+import base64
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from bnn_jax import errors
+from configs import kws
+from experiments import compare
+from experiments import compare_data
+from experiments import compare_methods
+from experiments import compare_plan
+from experiments import compare_table
+from experiments import records
+from experiments import sweep
+
+SMALL = tuple(
+  dataclasses.replace(method, small=(size,))
+  for name, size in (('dnn', 'S'), ('bifsmn', 'v2'), ('ours', 'M'))
+  for method in compare_methods.METHODS if method.name == name
+)
+
+
+@pytest.fixture(autouse=True)
+def two_methods(monkeypatch):
+  monkeypatch.setattr(compare_methods, 'METHODS', SMALL)
+
+
+def words(folder, speech, *more):
+  return [
+    f'--results={folder}', '--data=folder', f'--data_dir={speech}',
+    '--budget=2', '--seeds=2', *more,
+  ]
+
+
+def outcome(run, right):
+  """Of ten clips in each split, so many are right."""
+  packed = base64.b64encode(np.packbits(np.arange(10) < right).tobytes())
+  split = {
+    'clips': 10, 'accuracy_deployed': right / 10, 'accuracy_exact': right / 10,
+    'right_deployed': packed.decode(), 'changed_decisions': 0,
+  }
+  return {'splits': dict.fromkeys(run.splits, split), 'overflow': {}}
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+  """Runs that end at once; those whose setting holds a word of it fail."""
+  tried, broken = [], []
+
+  def started(runs, options):
+    for run in runs:
+      tried.append((run.setting, run.splits[0], run.seed))
+      if any(word in run.setting for word in broken):
+        yield run, {'error': 'ouch'}
+      elif run.setting.startswith('dnn'):
+        yield run, outcome(run, 6 + ('own' in run.setting))
+      else:
+        yield run, outcome(run, 9 - ('wrap7' in run.setting) - run.seed)
+
+  monkeypatch.setattr(sweep, '_started', started)
+  return tried, broken
+
+
+def test_two_phases(tmp_path, speech, pretend, capsys):
+  tried, _ = pretend
+  only = '--only=^(dnn|ours-M-[fw])'
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert tried == [
+    ('dnn-S-float-own-x1', 'dev', 0), ('dnn-S-float-ours-x1', 'dev', 0),
+    *(
+      (f'{name}', 'validation', seed)
+      for name in (
+        'dnn-S-float-own-x1', 'dnn-S-binary-ours-x1', 'ours-M-float-ours-x1',
+        'ours-M-wrap8-ours-x1', 'ours-M-wrap7-ours-x1',
+      ) for seed in (0, 1)
+    ),
+  ]
+  assert len((tmp_path / 'reads.jsonl').read_text().splitlines()) == 10
+  found = json.loads((tmp_path / 'compare2.json').read_text())
+  assert found['title'] == 'Speech Commands subset (30 clips), 2 epochs'
+  rows = {(r['name'], r['size'], r['variant']): r for r in found['rows']}
+  assert len(rows) == 9
+  dnn = rows['dnn', 'S', 'float']
+  assert (dnn['accuracy'], dnn['deviation'], dnn['seeds']) == (70.0, 0.0, 2)
+  assert dnn['recipe'] == 'own-x1'
+  assert dnn['marks'] == ['undertrained', 'other data']
+  assert dnn['published'] \
+    == ['84.6 (V1-12, hello_edge; recalled, unverified)']
+  assert (dnn['parameters'], dnn['macs']) == (79_644, 79_200)
+  assert dnn['macs_by_width'] == {'32x32': 79_200}
+  assert dnn['accumulator_bits'] is None
+  binary = rows['dnn', 'S', 'binary']
+  assert binary['marks'] == ['undertrained']
+  assert (binary['accumulator_bits'], binary['overflow_mode']) == (16, 'exact')
+  ours = rows['ours', 'M', 'wrap7']
+  assert ours['accuracy'] == pytest.approx(75.0)
+  assert ours['deviation'] == pytest.approx(10 / 2**0.5)
+  assert (ours['accumulator_bits'], ours['overflow_mode']) == (7, 'wrap')
+  assert ours['marks'] == []
+  assert rows['ours', 'M', 'binary']['marks'] == ['not run']
+  assert rows['ours', 'M', 'binary']['accuracy'] is None
+  markdown = (tmp_path / 'compare2.md').read_text()
+  assert markdown in capsys.readouterr().out
+  lines = markdown.splitlines()
+  assert lines[0] == '## Speech Commands subset (30 clips), 2 epochs'
+  assert {line.count('|') for line in lines[2:]} == {14}
+  assert lines[4].startswith(
+    '| DNN | S | float | 79,644 | 32×32: 79,200 | '
+  )
+  assert '| real | 70.00 ± 0.00 | 70.00 ± 0.00 | 2 | own-x1 |' in lines[4]
+  with (tmp_path / 'compare2.csv').open() as file:
+    table = list(csv.DictReader(file))
+  assert len(table) == 9
+  assert table[0]['marks'] == 'undertrained; other data'
+  assert table[0]['macs_by_width'] == '32x32: 79200'
+  assert b'<svg' in (tmp_path / 'compare2.svg').read_bytes()
+
+
+def test_one_failure_does_not_stop_the_rest(tmp_path, speech, pretend, capsys):
+  tried, broken = pretend
+  broken += ['float-own', 'wrap8']
+  only = '--only=^(dnn|ours-M)'
+  assert compare.main(words(tmp_path, speech, only)) == 1
+  assert ('dnn-S-float-ours-x1', 'validation', 1) in tried
+  assert ('ours-M-wrap7-ours-x1', 'validation', 1) in tried
+  assert 'failed: dnn-S-float-own-x1 seed 0: ouch' in capsys.readouterr().err
+  rows = json.loads((tmp_path / 'compare2.json').read_text())['rows']
+  assert rows[0]['marks'][-1] == '1 of its candidates failed'
+  broken.clear()
+  tried.clear()
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert ('dnn-S-float-own-x1', 'dev', 0) in tried
+  # It is the better one: what was judged before is of no use.
+  assert ('dnn-S-float-own-x1', 'validation', 0) in tried
+  assert ('ours-M-float-ours-x1', 'validation', 0) not in tried
+  tried.clear()
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert tried == []
+
+
+def test_phases_alone(tmp_path, speech, pretend, capsys):
+  tried, _ = pretend
+  only = '--only=dnn-S-float'
+  compare.main(words(tmp_path, speech, only, '--phase=judge'))
+  assert tried == []
+  assert 'no candidate has ended well' in capsys.readouterr().err
+  compare.main(words(tmp_path, speech, only, '--phase=choose', '--tuning=2'))
+  assert [split for _, split, _ in tried] == ['dev'] * 4
+  compare.main(words(tmp_path, speech, only, '--phase=judge', '--tuning=2'))
+  assert [split for _, split, _ in tried[4:]] == ['validation'] * 2
+
+
+def test_list(tmp_path, speech, pretend, capsys):
+  only = '--only=dnn-S-float'
+  assert compare.main(words(tmp_path, speech, only, '--list')) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert len(lines) == 2 and not pretend[0]
+  assert lines[0].startswith(
+    'python -m bnn_jax.main --config=configs/baselines/dnn.py:data=folder,'
+  )
+  assert not (tmp_path / 'compare2.md').exists()
+
+
+@pytest.mark.parametrize('word, message', [
+  ('--only=foo', 'leaves no network; choose from dnn-S-float'),
+  ('--tuning=6', 'choose at most 5'), ('--budget=0', 'budget=0 is not'),
+  ('--seeds=0', 'seeds=0 is not positive'),
+])
+def test_bad_arguments(tmp_path, speech, word, message):
+  with pytest.raises(errors.UserError, match=message):
+    compare.main(words(tmp_path, speech, word))
+
+
+@pytest.mark.parametrize('seeds, testing, mark', [
+  (3, 84.4, 'reproduced'), (3, 84.2, 'not reproduced'),
+  (2, 99.0, 'fewer than 3 seeds'),
+])
+def test_reproduced_is_said_of_the_same_test_alone(
+  tmp_path, seeds, testing, mark
+):
+  unit = compare_plan.units('small')[0]
+
+  def marks(version, protocol):
+    planned = compare_plan.Plan(
+      tmp_path, f'data=folder,data_dir=/d,protocol={protocol}', 2, (1.0,), 3
+    )
+    row = {'accuracy': 90.0, 'testing': testing, 'seeds': seeds}
+    data = compare_data.DataSet('t', version)
+    return compare_table._marks(row, unit, data, planned, ours=row, own=row)
+
+  assert marks('V1', 'hello_edge') == [mark]
+  for version, protocol in (
+    ('V2', 'hello_edge'), ('V1', 'official'), ('', 'hello_edge'),
+  ):
+    assert marks(version, protocol) == ['other data']
+
+
+def test_a_published_deviation_widens_the_bar():
+  one = compare_methods.Published(96.6, 'paper', 'V1', 'official', 0.21)
+  assert one.bar(90.0) == pytest.approx(96.18)
+
+
+def test_a_published_loss_is_one_to_the_own_float_network():
+  (unit,) = [
+    u for u in compare_plan.units('small') if u.name == 'bifsmn-v2-paper'
+  ]
+  ((loss,),) = unit.method.published.values()
+  assert loss.bar(90.0) == pytest.approx(88.49)
+  assert compare_table._published(unit) == (loss,)
+  assert compare_table._text(loss) \
+    == '1.51 points under its float (V1-12, bifsmn; abstract)'
+
+
+def test_a_real_training(tmp_path, speech, monkeypatch):
+  """A network through both phases, in batches that the tiny data set fills."""
+  get_config = kws.get_config
+
+  def small(string=''):
+    made = get_config(string).unlock()
+    made.training.batch_size = 6
+    return made.lock()
+
+  monkeypatch.setattr(kws, 'get_config', small)
+  assert compare.main(words(
+    tmp_path, speech, '--only=^dnn-S-float', '--runner=fleet', '--seeds=1',
+    '--options=smoke',
+  )) == 0
+  lines = records.read(tmp_path)
+  assert [[*line['splits']] for line in lines] \
+    == [['dev'], ['dev'], ['validation', 'testing']]
+  (row,) = [
+    row for row in
+    json.loads((tmp_path / 'compare2.json').read_text())['rows']
+    if row['accuracy'] is not None
+  ]
+  assert 0 <= row['testing'] <= 100 and row['seeds'] == 1
+  best = max(lines[:2], key=lambda line: line['splits']['dev'][
+    'accuracy_deployed'
+  ])
+  assert best['setting'] == lines[2]['setting']
