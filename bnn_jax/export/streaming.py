@@ -58,7 +58,12 @@ class Frames:
   """The layers before the classifier, with what each keeps."""
 
   def __init__(self, model: specs.Model):
-    """Starts before the first frame of `model`."""
+    """Starts before the first frame of `model`.
+
+    Raises:
+      UserError: see `check_streams`.
+    """
+    check_streams(model)
     values = check.check(model)
     self._layers = model.layers[:-1]
     self._output = model.layers[-1].inputs[0]
@@ -177,6 +182,19 @@ class Clip:
     end = np.zeros((0, self._model.input.bins), np.uint8)
     pool = self._pool + self._frames.push(end, last=True).sum(axis=0)
     return classify(self._model, pool)
+
+
+def check_streams(model: specs.Model) -> None:
+  """Refuses a network that no single frames can be fed with a UserError."""
+  whole = specs.Reshape | specs.MaxPool | specs.AveragePool
+  values = check.check(model)
+  for layer in model.layers[:-1]:
+    silent = isinstance(layer, specs.Thermometer) and any(layer.around)
+    if silent or isinstance(layer, whole) or len(values[layer.name].shape) != 2:
+      raise errors.UserError(
+        f'layer {layer.name} ({layer.KIND}) needs whole clips, and frames are '
+        'fed to layers over time alone; run the network with another engine.'
+      )
 
 
 def check_frames(model: specs.Model, q: np.ndarray) -> None:
