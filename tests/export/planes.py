@@ -42,15 +42,15 @@ def network(
     specs.Add('depth/add', ('depth/norm', 'short'), networks.STREAM),
     make.sign('depth/sign', 'depth/add', 20),
     make.conv(
-      'wide', 'depth/sign', 20, 16, (2, 3), ((0, 1), (3, 8)), dilation=(2, 1),
+      'wide', 'depth/sign', 20, 16, (2, 3), ((0, 1), (2, 3)), dilation=(2, 1),
       groups=2,
     ),
-    make.norm('wide/norm', 'wide', 16),
-    specs.AveragePool('mean', ('wide/norm',), (2, 4)),
+    loud(make, 'wide/norm', 'wide', 16),
+    specs.AveragePool('mean', ('wide/norm',), (2, 2)),
     specs.Shortcut('cut', ('mean',), (1, 1), 18, ((0, 0), (1, 0))),
     make.sign('cut/sign', 'cut', 18),
     make.conv('point', 'cut/sign', 18, 10, (), ()),
-    make.norm('point/norm', 'point', 10),
+    loud(make, 'point/norm', 'point', 10),
     specs.Reshape('frames', ('point/norm',), (2, 20)),
     make.prelu('frames/act', 'frames', 20),
     specs.Reshape('flat', ('frames/act',), (40,)),
@@ -70,6 +70,14 @@ def network(
     class_names=('a', 'b', 'c', 'd'),
     layers=layers,
     provenance={'step': 7},
+  )
+
+
+def loud(make, name, x, channels) -> specs.ShiftBatchNorm:
+  """A normalization whose means still lie on both sides of a threshold."""
+  return specs.ShiftBatchNorm(
+    name, (x,), networks.STREAM, make.integers(3, 4, channels),
+    make.integers(-6, 6, channels),
   )
 
 

@@ -97,7 +97,7 @@ def test_shapes_of_planes():
   assert shapes['stem'] == (12, 6, 20)
   assert shapes['largest'] == (12, 3, 20)
   assert shapes['depth'] == shapes['short'] == (6, 3, 20)
-  assert shapes['wide'] == (5, 12, 16)
+  assert shapes['wide'] == (5, 6, 16)
   assert shapes['mean'] == (2, 3, 16)
   assert shapes['point'] == (2, 2, 10)
   assert shapes['dense'] == (17,)
