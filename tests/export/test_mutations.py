@@ -156,7 +156,7 @@ SOURCES = {
                           'slice(i, size // wide + i)')),
   'axes in the other order': (
     'planes', 'image', ('x.reshape(len(x), *',
-                        'np.swapaxes(x, 1, 2).reshape(len(x), *')),
+                        'np.swapaxes(x, 1, -1).reshape(len(x), *')),
   'frequency before time': (
     'planes', 'stem', ("itertools.product(*map(range, layer['kernel']))",
                        "[p[::-1] for p in itertools.product("

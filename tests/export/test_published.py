@@ -52,6 +52,8 @@ def network(name, string, monkeypatch, size=None):
       name, f'variant=overflow,accumulator_bits=4,simd=8,{string}'
     )
     config.model.learn_preload = True
+    # No multiple of 8, so that bits of a plane move to other bytes.
+    config.model.thermometer_levels = 3
     if size is not None:
       sizes = published.module(name).SIZES
       patch.setitem(sizes, config.model.size, size)
@@ -108,7 +110,7 @@ def test_every_engine_gives_every_layer(case, monkeypatch, tmp_path):
   expected = verify.graph_layers(model, variables, q, names)
   for engine in ('JAX integer', 'golden'):
     assert_equal(engines.ENGINES[engine].intermediates(folder, q), expected)
-  assert len(np.unique(expected['classifier'], axis=0)) == len(q)
+  assert len(np.unique(expected['classifier'], axis=0)) > 1
   if c_engine.missing() is None:
     monkeypatch.setattr(c_engine, '_options', lambda: ('-O1', '-Werror'))
     assert_equal(c_engine.intermediates(folder, q), expected)
