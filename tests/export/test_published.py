@@ -17,6 +17,11 @@ from bnn_jax.nn import deployment
 from bnn_jax.training import setup
 from tests import published
 
+# XLA's fastest way to a program.
+COMPILATION = {
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
+}
 # By case: network, its config and its size where it is not the tiny one.
 EXPORTED = {
   'bifsmn': ('bifsmn', 'overflow_mode=saturate', None),
@@ -75,7 +80,6 @@ def variables_of(model, q, seed=0):
   )
   made = jax.tree_util.tree_map_with_path(fill, like)
 
-  @jax.jit
   def statistics(variables):
     # From 0, a step of a running mean is a tenth of the batch's.
     zeros = jax.tree.map(jnp.zeros_like, variables['batch_stats'])
@@ -85,7 +89,8 @@ def variables_of(model, q, seed=0):
     )
     return jax.tree.map(lambda v: 10 * v, moved['batch_stats'])
 
-  made['batch_stats'] = jax.device_get(statistics(made))
+  compiled = jax.jit(statistics, compiler_options=COMPILATION)
+  made['batch_stats'] = jax.device_get(compiled(made))
   layers = deployment.deployable_layers(model, q, train=False)
   made['deployed'] = deployment.deployed_constants(
     layers, made['params'], made['batch_stats']
