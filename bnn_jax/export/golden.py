@@ -193,7 +193,8 @@ def shift(a: np.ndarray, s: np.ndarray) -> np.ndarray:
 def thermometer(layer, source, q):
   """Channel f * levels + i is q_f >= threshold_fi; `[B, T, F * levels]`."""
   del source
-  q = np.pad(q, [(0, 0), layer.get('silence', (0, 0)), (0, 0)])
+  silence = layer.get('silence', (0, 0))
+  q = np.pad(q, [*[(0, 0)] * (q.ndim - 2), silence, (0, 0)])
   thresholds = layer['tensors']['thresholds']
   _require(thresholds.shape[:1] == q.shape[-1:], layer, 'thresholds')
   bits = sign_bit(q[..., None], thresholds)

@@ -216,7 +216,10 @@ def classify(model: specs.Model, pool: np.ndarray) -> np.ndarray:
 
 def _row(layer: specs.Layer) -> dict[str, Any]:
   """The layer as the golden model reads it."""
-  row = dataclasses.asdict(layer)
+  row = {
+    name: value for name, value in dataclasses.asdict(layer).items()
+    if value is not None
+  }
   row['tensors'] = {name: row.pop(name) for name in layer.widths()}
   if isinstance(layer, specs.Conv):
     row['words'] = list(layer.words)

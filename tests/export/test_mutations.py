@@ -162,9 +162,8 @@ SOURCES = {
                        "[p[::-1] for p in itertools.product("
                        "*map(range, layer['kernel'][::-1]))]")),
   'silence is loud': (
-    'planes', 'encode', ("layer.get('silence', (0, 0)), (0, 0)]",
-                         "layer.get('silence', (0, 0)), (0, 0)], "
-                         "constant_values=255")),
+    'planes', 'encode', ('silence, (0, 0)]',
+                         'silence, (0, 0)], constant_values=255')),
   'bias dropped': (
     'saturate', 'classifier', ('(2 * weights - 1).T + bias',
                                '(2 * weights - 1).T')),
