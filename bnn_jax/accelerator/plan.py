@@ -118,6 +118,10 @@ class _Planner:
   def all_steps(self):
     """Every step of every convolution."""
     for layer in self.model.layers:
+      if isinstance(layer, specs.Reshape | specs.MaxPool | specs.AveragePool):
+        _refuse(layer, f'is of the kind {layer.KIND}')
+      if isinstance(layer, specs.Thermometer) and any(layer.around):
+        _refuse(layer, 'puts silence around a clip')
       if isinstance(layer, specs.Conv):
         yield from self._steps_of(layer)
 

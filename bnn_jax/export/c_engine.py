@@ -14,6 +14,7 @@ import tempfile
 import numpy as np
 
 from bnn_jax import errors
+from bnn_jax.export import c_memory
 from bnn_jax.export import check
 from bnn_jax.export import files
 from bnn_jax.export import print_c
@@ -129,11 +130,11 @@ def _array(
   value: check.Value, place: int, sizes: Mapping[str, int]
 ) -> np.ndarray:
   """A copy of what lies at an address."""
-  frames, channels = value.shape
   if value.kind == 'bits':
-    raw = _bytes(place, frames * -(-channels // 8)).reshape(frames, -1)
+    positions, channels = c_memory.extent(value)
+    raw = _bytes(place, c_memory.size(value)).reshape(positions, -1)
     bits = np.unpackbits(raw, axis=-1, bitorder='little')[:, :channels]
-    return 2 * bits.astype(np.int64) - 1
+    return (2 * bits.astype(np.int64) - 1).reshape(value.shape)
   size = sizes[value.kind]
   raw = _bytes(place, math.prod(value.shape) * size)
   return raw.view(f'i{size}').astype(np.int64).reshape(value.shape)

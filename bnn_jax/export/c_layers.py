@@ -1,6 +1,7 @@
-"""Each layer as C: its constants, a function, and the types of all of them."""
+"""Each layer as C: its constants, and a function."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import NamedTuple
 
@@ -9,36 +10,11 @@ import numpy as np
 from bnn_jax.export import c_conv
 from bnn_jax.export import c_memory
 from bnn_jax.export import c_text
+from bnn_jax.export import c_types
 from bnn_jax.export import check
 from bnn_jax.export import specs
 
-_SHORT = 2**15 - 1
-_INT = 2**31 - 1
 _PRELU_ONE = 7
-
-
-class Types(NamedTuple):
-  """The narrowest integers that hold all of a network's, by use.
-
-  Attributes:
-    sum: a register before it saturates or is cut.
-    tally: unequal lanes of a word.
-    result: a convolution's results, and thresholds of them.
-    stream: the streams.
-    level: thresholds of a stream.
-    step: of a stream times 2^7.
-    factor: 2^s of a normalization, times what makes all integers.
-    wide: such a product, with its bias.
-  """
-
-  sum: str
-  tally: str
-  result: str
-  stream: str
-  level: str
-  step: str
-  factor: str
-  wide: str
 
 
 class Printed(NamedTuple):
@@ -48,113 +24,10 @@ class Printed(NamedTuple):
   call: str
 
 
-def bytes_of(kind: str) -> int:
-  """Size of a type such as 'int16_t'."""
-  return int(kind.strip('uint_')) // 8
-
-
-def types(model: specs.Model, values: Mapping[str, check.Value]) -> Types:
-  """Chooses the types of a network.
-
-  Args:
-    model: the network.
-    values: what `check.check` tells of its arrays.
-  """
-  convs = [one for one in model.layers if isinstance(one, specs.Conv)]
-  plans = [c_conv.plan(one) for one in convs]
-  sums = max((
-    made.largest_sum(_magnitude(one.preload))
-    for one, made in zip(convs, plans, strict=True)
-  ), default=0)
-  results = max((max(map(abs, made.results())) for made in plans), default=0)
-  streams = [value.stream for value in values.values() if value.stream]
-  bits = max((stream.bits for stream in streams), default=2)
-  products = [_product(one, values) for one in model.layers
-              if isinstance(one, specs.ShiftBatchNorm)]
-  factors = [int(_factors(one)[0].max()) for one in model.layers
-             if isinstance(one, specs.ShiftBatchNorm)]
-  # One value more than the largest result is a threshold that is never met.
-  short = sums <= _SHORT
-  return Types(
-    sum='int16_t' if short else 'int32_t',
-    tally='uint16_t' if short else 'uint32_t',
-    result='int16_t' if results < _SHORT else 'int32_t',
-    stream='int8_t' if bits <= 8 else 'int16_t',
-    level='int16_t' if bits <= 15 else 'int32_t',
-    step='int16_t' if bits <= 8 else 'int32_t',
-    factor='int16_t' if max(factors, default=0) <= _SHORT else 'int32_t',
-    wide=_narrowest(max(products, default=0)),
-  )
-
-
-def _narrowest(largest: int) -> str:
-  """The type that holds a magnitude."""
-  if largest <= _SHORT:
-    return 'int16_t'
-  return 'int32_t' if largest <= _INT else 'int64_t'
-
-
-def _magnitude(array: np.ndarray | None) -> int:
-  return 0 if array is None else int(np.abs(array.astype(np.int64)).max())
-
-
-def _factors(layer: specs.ShiftBatchNorm) -> tuple[np.ndarray, int]:
-  """Factors 2^(s + n) and n, with which floor(a * factor / 2^n)."""
-  n = max(0, -int(layer.shift.min()))
-  return np.left_shift(1, layer.shift.astype(np.int64) + n), n
-
-
-def _product(layer, values) -> int:
-  """Bound of the normalization's product and sum."""
-  conv = values[layer.inputs[0]].conv
-  largest = max(map(abs, c_conv.plan(conv).results()))
-  return largest * int(_factors(layer)[0].max()) + _magnitude(layer.bias)
-
-
-def scratch(
-  model: specs.Model, values: Mapping[str, check.Value]
-) -> dict[str, int]:
-  """Elements of the arrays that hold one output or one frame.
-
-  Args:
-    model: the network.
-    values: what `check.check` tells of its arrays.
-  """
-  convs = [one for one in model.layers if isinstance(one, specs.Conv)]
-  plans = [c_conv.plan(one) for one in convs]
-
-  def most(numbers):
-    return max([1, *numbers])
-
-  return {
-    'units': most(
-      len(c_conv.places(made, c_conv.UNIT, least=c_conv.NARROW + 1))
-      for made in plans
-    ),
-    'halves': most(
-      len(c_conv.places(made, c_conv.HALF, most=c_conv.NARROW))
-      for made in plans
-    ),
-    'slices': most(len(c_conv.places(made, c_conv.SLICE)) for made in plans),
-    'outputs': most(len(one.weights) // one.groups for one in convs),
-    # One byte more, which a unit that begins within a byte reads.
-    'operands': most(sum(one.words) // 8 + 2 for one in convs),
-    'channels': most(
-      values[layer.name].shape[-1] for layer in model.layers
-    ),
-  }
-
-
-def typedefs(kinds: Types, sizes: Mapping[str, int]) -> str:
-  """The types' names in C, and the constants of the convolutions."""
-  lines = [
-    f'typedef {kind} {name.capitalize()};'
-    for name, kind in kinds._asdict().items()
-  ]
-  return '\n'.join([
-    *lines, '', f'#define BNN_MOST_SLICES {sizes["slices"]}',
-    f'#define BNN_NARROW {c_conv.NARROW}',
-  ])
+def _plane(values: Sequence[int], absent: int = 1) -> tuple[int, int]:
+  """What belongs to time and to frequency, which may be absent."""
+  time, frequency = (*values, absent, absent)[:2]
+  return time, frequency
 
 
 class Printer:
@@ -167,7 +40,7 @@ class Printer:
   """
 
   def __init__(
-    self, values: Mapping[str, check.Value], kinds: Types,
+    self, values: Mapping[str, check.Value], kinds: c_types.Types,
     offsets: Mapping[str, int],
   ):
     self.values = values
@@ -197,6 +70,9 @@ class Printer:
   def _place(self, name: str) -> str:
     return f'memory.{self.values[name].kind} + {self.offsets[name]}'
 
+  def _extent(self, name: str) -> tuple[int, int]:
+    return c_memory.extent(self.values[name])
+
   def _call(self, function: str, *arguments: object) -> list[str]:
     """A call, an argument a line."""
     rows = ',\n'.join(f'      {argument}' for argument in arguments)
@@ -204,9 +80,10 @@ class Printer:
 
   def _thermometer(self, name, layer):
     frames, bins = self.values[layer.inputs[0]].shape
+    before, behind = layer.around
     arrays = [c_text.array('uint8_t', f'{name}_thresholds', layer.thresholds)]
     return arrays, self._call(
-      'thermometer', 'q', f'{name}_thresholds', frames, bins,
+      'thermometer', 'q', f'{name}_thresholds', before, frames, behind, bins,
       layer.thresholds.shape[1], self._place(layer.name),
     )
 
@@ -238,17 +115,24 @@ class Printer:
     )
 
   def _constants(self, layer, made):
-    frames, channels = self.values[layer.inputs[0]].shape
-    # Without a kernel there is one tap.
-    axis = {
-      'taps': layer.kernel, 'stride': layer.strides, 'dilation': layer.dilation,
-    }
-    fields = {
-      'frames': frames,
-      'frame_bytes': c_memory.frame_bytes(channels),
-      'positions': self.values[layer.name].shape[0],
-      **{key: value[0] if value else 1 for key, value in axis.items()},
-      'before': layer.padding[0][0] if layer.padding else 0,
+    positions, channels = self._extent(layer.inputs[0])
+    outputs, _ = self._extent(layer.name)
+    # Without a kernel, all positions are like frames.
+    read, given = (positions,), (outputs,)
+    if layer.kernel:
+      read = self.values[layer.inputs[0]].shape[:-1]
+      given = self.values[layer.name].shape[:-1]
+    fields = dict(zip(('frames', 'bins'), _plane(read), strict=True))
+    for key, values, absent in (
+      ('taps', layer.kernel, 1), ('stride', layer.strides, 1),
+      ('dilation', layer.dilation, 1),
+      ('before', [pair[0] for pair in layer.padding], 0),
+    ):
+      fields[key], fields[f'bin_{key}'] = _plane(values, absent)
+    fields |= {
+      'place_bytes': c_memory.bytes_of(channels),
+      'positions': outputs,
+      'columns': _plane(given)[1],
       'groups': layer.groups,
       'lanes': layer.weights.shape[-1],
       'outputs': len(layer.weights) // layer.groups,
@@ -279,14 +163,14 @@ class Printer:
     )
 
   def _shift_batch_norm(self, name, layer):
-    factors, n = _factors(layer)
+    factors, n = c_types.factors(layer)
     arrays = [
       c_text.array('Factor', f'{name}_factors', factors),
       c_text.array('int16_t', f'{name}_biases', layer.bias),
     ]
     return arrays, self._call(
       'shift_batch_norm', self._place(layer.inputs[0]), f'{name}_factors',
-      f'{name}_biases', n, layer.stream.bits, *self.values[layer.name].shape,
+      f'{name}_biases', n, layer.stream.bits, *self._extent(layer.name),
       self._place(layer.name),
     )
 
@@ -300,27 +184,61 @@ class Printer:
     )]
     return arrays, self._call(
       'threshold', self._place(layer.inputs[0]), f'{name}_thresholds',
-      *self.values[layer.name].shape, self._place(layer.name),
+      *self._extent(layer.name), self._place(layer.name),
     )
 
   def _shortcut(self, name, layer):
     del name
-    frames, channels = self.values[layer.name].shape
-    read = self.values[layer.inputs[0]].shape[-1]
+    *spatial, kept = self.values[layer.inputs[0]].shape
+    *output, channels = self.values[layer.name].shape
+    width = _plane(spatial)[1]
+    step, bin_step = _plane(layer.strides)
+    top, left = _plane([edge[0] for edge in layer.edges], 0)
     x = self._place(layer.inputs[0])
-    if layer.edges[0][0]:
-      x = f'{x} + {layer.edges[0][0] * read}'
+    if top or left:
+      x = f'{x} + {(top * width + left) * kept}'
     return [], self._call(
-      'shortcut', x, layer.strides[0], frames, read, channels,
-      self._place(layer.name),
+      'shortcut', x, step * width * kept, bin_step * kept, *_plane(output),
+      kept, channels, self._place(layer.name),
     )
 
   def _slice(self, name, layer):
     del name
-    frames, channels = self.values[layer.inputs[0]].shape
     return [], self._call(
-      'slice_channels', self._place(layer.inputs[0]), layer.start, frames,
-      channels, layer.channels, self._place(layer.name),
+      'slice_channels', self._place(layer.inputs[0]), layer.start,
+      *self._extent(layer.inputs[0]), layer.channels, self._place(layer.name),
+    )
+
+  def _reshape(self, name, layer):
+    del name
+    x, y = self._place(layer.inputs[0]), self._place(layer.name)
+    value = self.values[layer.name]
+    if value.kind == 'bits':
+      return [], self._call(
+        'reshape_bits', x, *self._extent(layer.inputs[0]), value.shape[-1], y
+      )
+    if x == y:
+      return [], ['  /* It is there. */']
+    return [], self._call('reshape_stream', x, c_memory.size(value), y)
+
+  def _max_pool(self, name, layer):
+    del name
+    return [], self._call('max_pool', *self._windows(layer))
+
+  def _average_pool(self, name, layer):
+    del name
+    *arguments, channels, y = self._windows(layer)
+    return [], self._call(
+      'average_pool', *arguments, layer.shift, channels, y
+    )
+
+  def _windows(self, layer):
+    """The arguments of `max_pool`."""
+    *spatial, channels = self.values[layer.inputs[0]].shape
+    output = self.values[layer.name].shape[:-1]
+    return (
+      self._place(layer.inputs[0]), _plane(spatial)[1], *_plane(output),
+      *_plane(layer.window), channels, self._place(layer.name),
     )
 
   def _add(self, name, layer):
@@ -340,14 +258,14 @@ class Printer:
     names = [f'{name}_slopes', f'{name}_g', f'{name}_h']
     return arrays, self._call(
       'shift_prelu', self._place(layer.inputs[0]), *names, layer.stream.bits,
-      *self.values[layer.name].shape, self._place(layer.name),
+      *self._extent(layer.name), self._place(layer.name),
     )
 
   def _rsign(self, name, layer):
     arrays = [c_text.array('Level', f'{name}_theta', layer.theta)]
     return arrays, self._call(
       'rsign', self._place(layer.inputs[0]), f'{name}_theta',
-      *self.values[layer.name].shape, self._place(layer.name),
+      *self._extent(layer.name), self._place(layer.name),
     )
 
   def _classifier(self, name, layer):
@@ -358,5 +276,5 @@ class Printer:
     ]
     return arrays, self._call(
       'classifier', self._place(layer.inputs[0]), f'{name}_weights',
-      f'{name}_biases', *self.values[layer.inputs[0]].shape, 'logits',
+      f'{name}_biases', *self._extent(layer.inputs[0]), 'logits',
     )

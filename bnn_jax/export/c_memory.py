@@ -5,6 +5,7 @@ two types.
 """
 
 from collections.abc import Mapping
+import math
 from typing import NamedTuple
 
 from bnn_jax.export import check
@@ -12,7 +13,7 @@ from bnn_jax.export import specs
 
 REGIONS = ('bits', 'result', 'stream')
 # Their output may take the place of an input of the same size.
-_ELEMENTWISE = (specs.Add, specs.ShiftPReLU)
+_ELEMENTWISE = (specs.Add, specs.ShiftPReLU, specs.Reshape)
 
 
 class Memory(NamedTuple):
@@ -20,7 +21,7 @@ class Memory(NamedTuple):
 
   Attributes:
     offsets: of each array, by its name, in elements of its region; a byte
-      holds eight bits of one frame.
+      holds eight bits of one position.
     sizes: of each region, in elements.
   """
 
@@ -28,15 +29,21 @@ class Memory(NamedTuple):
   sizes: dict[str, int]
 
 
-def frame_bytes(channels: int) -> int:
-  """Bytes of a frame of bits."""
+def bytes_of(channels: int) -> int:
+  """Bytes of the bits of one position."""
   return -(-channels // 8)
 
 
+def extent(value: check.Value) -> tuple[int, int]:
+  """Positions and channels of an array `[*spatial, C]`."""
+  *spatial, channels = value.shape
+  return math.prod(spatial), channels
+
+
 def size(value: check.Value) -> int:
-  """Elements of an array `[T, C]` in its region."""
-  frames, channels = value.shape
-  return frames * (frame_bytes(channels) if value.kind == 'bits' else channels)
+  """Elements of an array in its region."""
+  positions, channels = extent(value)
+  return positions * (bytes_of(channels) if value.kind == 'bits' else channels)
 
 
 def allocate(
@@ -76,7 +83,9 @@ def allocate(
 
 def _inherited(layer, live, last, i, values, offsets) -> int | None:
   """The place of an input that only this layer still reads."""
-  if not isinstance(layer, _ELEMENTWISE):
+  # Bits move when a position begins elsewhere.
+  moves = values[layer.name].kind == 'bits'
+  if moves or not isinstance(layer, _ELEMENTWISE):
     return None
   for name in layer.inputs:
     alike = size(values[name]) == size(values[layer.name])

@@ -17,6 +17,8 @@ from bnn_jax.export import specs
 # Largest sum and largest array of an engine with 32-bit integers.
 _LARGEST_SUM = 2**24
 _LARGEST_SIZE = 2**28
+# Positions whose sum of the widest stream is below 2^31.
+_LARGEST_POOL = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +134,8 @@ def _check_thresholds(layer: specs.Thermometer, bits: int) -> None:
   rows = layer.thresholds
   if rows.min() < 1 or (np.diff(rows, axis=1) < 1).any():
     _fail(layer, 'thresholds', 'a row does not ascend from 1 or more')
+  if min(layer.around) < 0:
+    _fail(layer, 'silence', f'{layer.silence} is not possible')
 
 
 def _inputs(
@@ -154,7 +158,8 @@ def _value(layer: specs.Layer, inputs: Sequence[Value]) -> Value:
     case specs.Thermometer():
       _need(layer, x, 'input')
       _shape(layer, 'thresholds', layer.thresholds.shape[:1], channels)
-      return Value((*x.shape[:-1], layer.thresholds.size), 'bits')
+      frames = x.shape[0] + sum(layer.around)
+      return Value((frames, layer.thresholds.size), 'bits')
     case specs.Conv():
       _need(layer, x, 'bits')
       return Value(_conv_shape(layer, x), 'result', conv=layer)
@@ -174,6 +179,10 @@ def _value(layer: specs.Layer, inputs: Sequence[Value]) -> Value:
       return Value(_shortcut_shape(layer, x), 'stream', x.stream)
     case specs.Slice():
       return Value(_slice_shape(layer, x), 'stream', x.stream)
+    case specs.Reshape():
+      return Value(_new_shape(layer, x), x.kind, x.stream)
+    case specs.MaxPool() | specs.AveragePool():
+      return Value(_pool_shape(layer, x), 'stream', x.stream)
     case specs.Add():
       for y in inputs:
         _need(layer, y, 'stream', layer.stream)
@@ -279,6 +288,31 @@ def _slice_shape(layer: specs.Slice, x: Value) -> tuple[int, ...]:
     problem = f'{layer.start} to {stop} are no channels of {x.shape}'
     _fail(layer, 'start', problem)
   return (*x.shape[:-1], layer.channels)
+
+
+def _new_shape(layer: specs.Reshape, x: Value) -> tuple[int, ...]:
+  if x.kind not in ('bits', 'stream'):
+    _fail(layer, 'inputs', f'it reads {x.kind}, not bits or stream')
+  possible = 1 <= len(layer.shape) <= 3 and min(layer.shape) > 0
+  if not possible or math.prod(layer.shape) != math.prod(x.shape):
+    _fail(layer, 'shape', f'{list(layer.shape)} does not fit {x.shape}')
+  return layer.shape
+
+
+def _pool_shape(
+  layer: specs.MaxPool | specs.AveragePool, x: Value
+) -> tuple[int, ...]:
+  _need(layer, x, 'stream')
+  *spatial, channels = x.shape
+  if len(layer.window) != len(spatial) or min(layer.window, default=1) < 1:
+    _fail(layer, 'window', f'{layer.window} does not fit {x.shape}')
+  count = math.prod(layer.window)
+  if isinstance(layer, specs.AveragePool) and count != 2**layer.shift:
+    _fail(layer, 'window', f'{count} positions are no power of two')
+  if count >= _LARGEST_POOL:
+    _fail(layer, 'window', 'its sums exceed 31 bits')
+  steps = zip(spatial, layer.window, strict=True)
+  return (*(size // step for size, step in steps), channels)
 
 
 def _logits(layer: specs.Classifier, x: Value) -> Value:

@@ -52,6 +52,8 @@ def _channels(layer: specs.Layer, before: int) -> int:
       return len(layer.weights)
     case specs.Shortcut() | specs.Slice():
       return layer.channels
+    case specs.Reshape():
+      return layer.shape[-1]
   return before
 
 

@@ -111,6 +111,8 @@ def _check_size(layer: dict[str, Any]) -> None:
   for name in ('strides', 'dilation'):
     steps = layer.get(name, ())
     _require(all(1 <= step <= LARGEST for step in steps), layer, name)
+  for size in layer.get('silence', ()):
+    _require(0 <= size <= 2**12, layer, 'silence')
   for name in ('stream', 'accumulator'):
     if name in layer:
       _require(2 <= layer[name]['bits'] <= 24, layer, name)
@@ -191,6 +193,8 @@ def shift(a: np.ndarray, s: np.ndarray) -> np.ndarray:
 def thermometer(layer, source, q):
   """Channel f * levels + i is q_f >= threshold_fi; `[B, T, F * levels]`."""
   del source
+  silence = layer.get('silence', (0, 0))
+  q = np.pad(q, [*[(0, 0)] * (q.ndim - 2), silence, (0, 0)])
   thresholds = layer['tensors']['thresholds']
   _require(thresholds.shape[:1] == q.shape[-1:], layer, 'thresholds')
   bits = sign_bit(q[..., None], thresholds)
@@ -235,6 +239,43 @@ def slice_channels(layer, source, x):
   start, stop = layer['start'], layer['start'] + layer['channels']
   _require(0 <= start < stop <= x.shape[-1], layer, 'start')
   return x[..., start:stop]
+
+
+def reshape(layer, source, x):
+  """The same values in the same order."""
+  del source
+  _require(math.prod(layer['shape']) == x[0].size, layer, 'shape')
+  return x.reshape(len(x), *layer['shape'])
+
+
+def windows(layer, x):
+  """Windows side by side: their positions are the axis before the channels."""
+  sizes = x.shape[1:-1]
+  _require(len(layer['window']) == len(sizes), layer, 'window')
+  for size, wide in zip(sizes, layer['window'], strict=True):
+    _require(1 <= wide <= size, layer, 'window')
+  within = []
+  for first in itertools.product(*map(range, layer['window'])):
+    places = [
+      slice(i, size // wide * wide, wide)
+      for i, size, wide in zip(first, sizes, layer['window'], strict=True)
+    ]
+    within.append(x[:, *places])
+  return np.stack(within, axis=-2)
+
+
+def max_pool(layer, source, r):
+  """The largest of each window."""
+  del source
+  return windows(layer, r).max(axis=-2)
+
+
+def average_pool(layer, source, r):
+  """floor(sum / N) of each window of N positions, a power of two."""
+  del source
+  count = math.prod(layer['window'])
+  _require(count.bit_count() == 1, layer, 'window')
+  return windows(layer, r).sum(axis=-2) // count
 
 
 def add(layer, source, r, y):
@@ -396,6 +437,9 @@ KINDS: dict[str, Callable[..., np.ndarray]] = {
   'threshold': threshold,
   'shortcut': shortcut,
   'slice': slice_channels,
+  'reshape': reshape,
+  'max_pool': max_pool,
+  'average_pool': average_pool,
   'add': add,
   'shift_prelu': shift_prelu,
   'rsign': rsign,

@@ -21,6 +21,7 @@ BATCH = 100
 _LANES = 32
 # Beyond this magnitude shift(a, s) + b saturates for every s >= 0.
 _SATURATED = 2**18
+_LOWEST = -(2**31)
 
 
 def compiled(model: specs.Model) -> Callable[[np.ndarray], np.ndarray]:
@@ -76,6 +77,7 @@ def _apply(
   """One layer; `source` is the layer that gave `x`."""
   match layer:
     case specs.Thermometer():
+      x = jnp.pad(x, ((0, 0), layer.around, (0, 0)))
       above = _signs(x[..., None] >= layer.thresholds)
       return above.reshape(*x.shape[:-1], -1)
     case specs.Conv():
@@ -99,6 +101,12 @@ def _apply(
       return jnp.pad(picked, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
     case specs.Slice():
       return x[..., layer.start : layer.start + layer.channels]
+    case specs.Reshape():
+      return x.reshape(len(x), *layer.shape)
+    case specs.MaxPool():
+      return _pooled(x, layer.window, lax.max, _LOWEST)
+    case specs.AveragePool():
+      return _pooled(x, layer.window, lax.add, 0) >> layer.shift
     case specs.Add():
       return _saturate(x + others[0], layer.stream.bits)
     case specs.ShiftPReLU():
@@ -115,6 +123,16 @@ def _apply(
 
 def _signs(condition: jax.Array) -> jax.Array:
   return jnp.where(condition, 1, -1)
+
+
+def _pooled(
+  x: jax.Array, window: tuple[int, ...], operation: Callable, start: int
+) -> jax.Array:
+  """What an operation makes of windows side by side."""
+  sizes = (1, *window, 1)
+  return lax.reduce_window(
+    x, np.int32(start), operation, sizes, sizes, 'VALID'
+  )
 
 
 def _saturate(v: jax.Array, bits: int) -> jax.Array:
@@ -138,7 +156,7 @@ def _conv(layer: specs.Conv, x: jax.Array) -> jax.Array:
   lanes = np.array(layer.words)
   outputs, groups = len(layer.weights), layer.groups
   index, present = _lanes(lanes)
-  x_words = _packed(_operands(layer, x)[..., index] > 0, present)
+  x_words = _packed(_operands(layer, x > 0)[..., index], present)
   w = layer.weights.reshape(groups, outputs // groups, -1)
   w_words = _packed(jnp.asarray(w[..., index] > 0), present)
   start = jnp.zeros((groups, outputs // groups), jnp.int32)
@@ -189,10 +207,10 @@ def _packed(bits: jax.Array, present: np.ndarray) -> jax.Array:
 
 
 def _operands(layer: specs.Conv, x: jax.Array) -> jax.Array:
-  """The ordered operands of each output, `[B, *output, G, K]`."""
+  """The ordered operands of each output, bits `[B, *output, G, K]`."""
   taps = [x]
   if layer.kernel:
-    x = jnp.pad(x, ((0, 0), *layer.padding, (0, 0)), constant_values=-1)
+    x = jnp.pad(x, ((0, 0), *layer.padding, (0, 0)))
     taps = [
       x[:, *itertools.starmap(slice, _places(layer, x.shape[1:-1], position))]
       for position in itertools.product(*map(range, layer.kernel))

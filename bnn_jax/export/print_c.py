@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import os
 import pathlib
 
-from bnn_jax import errors
 from bnn_jax.export import c_layers
 from bnn_jax.export import c_memory
 from bnn_jax.export import c_text
+from bnn_jax.export import c_types
 from bnn_jax.export import check
 from bnn_jax.export import specs
 
@@ -115,13 +115,12 @@ def sources(model: specs.Model, *, keep: bool = False) -> dict[str, str]:
     The texts of `bnn_model.h` and `bnn_model.c`, by these names.
 
   Raises:
-    UserError: its layers do not fit, or convolve more than time.
+    UserError: its layers do not fit.
   """
   values = check.check(model)
-  _refuse_planes(model, values)
-  kinds = c_layers.types(model, values)
+  kinds = c_types.types(model, values)
   places = c_memory.allocate(model, values, keep)
-  sizes = c_layers.scratch(model, values) | places.sizes
+  sizes = c_types.scratch(model, values) | places.sizes
   printed = [
     c_layers.Printer(values, kinds, places.offsets).layer(i, layer)
     for i, layer in enumerate(model.layers)
@@ -129,7 +128,7 @@ def sources(model: specs.Model, *, keep: bool = False) -> dict[str, str]:
   fixed = [(_FIXED / name).read_text() for name in _PIECES]
   pieces = [
     _SOURCE_HEAD.format(
-      header=HEADER, types=c_layers.typedefs(kinds, sizes), **sizes
+      header=HEADER, types=c_types.typedefs(kinds, sizes), **sizes
     ),
     *fixed,
     *(one.text for one in printed),
@@ -186,31 +185,21 @@ def memory(model: specs.Model) -> int:
   values = check.check(model)
   sizes = c_memory.allocate(model, values, keep=False).sizes
   return _bytes(
-    c_layers.scratch(model, values) | sizes, c_layers.types(model, values)
+    c_types.scratch(model, values) | sizes, c_types.types(model, values)
   )
 
 
-def _bytes(sizes: Mapping[str, int], kinds: c_layers.Types) -> int:
+def _bytes(sizes: Mapping[str, int], kinds: c_types.Types) -> int:
   """Size of the struct `memory`, rounded up to what alignment may ask for."""
   units = 8 * sizes['units'] + 4 * sizes['channels']
-  sums = 2 * c_layers.bytes_of(kinds.sum) * sizes['outputs']
+  sums = 2 * c_types.bytes_of(kinds.sum) * sizes['outputs']
   streams = (
-    c_layers.bytes_of(kinds.result) * sizes['result']
-    + c_layers.bytes_of(kinds.stream) * sizes['stream']
+    c_types.bytes_of(kinds.result) * sizes['result']
+    + c_types.bytes_of(kinds.stream) * sizes['stream']
   )
   halves = 2 * sizes['halves']
   rest = sizes['bits'] + sizes['operands'] + sizes['channels']
   return -(-(units + sums + streams + halves + rest + 4) // 8) * 8
-
-
-def _refuse_planes(model, values) -> None:
-  for layer in model.layers[:-1]:
-    if len(values[layer.name].shape) != 2:
-      raise errors.UserError(
-        f'layer {layer.name} has an array of {values[layer.name].shape}, and '
-        'the C engine convolves over time alone; run the network with another '
-        'engine.'
-      )
 
 
 def _tail(model, values, places, keep, calls) -> str:

@@ -25,10 +25,13 @@ _KINDS: dict[str, Any] = {
   layer.KIND: layer
   for layer in (
     specs.Thermometer, specs.Conv, specs.ShiftBatchNorm, specs.Threshold,
-    specs.Shortcut, specs.Slice, specs.Add, specs.ShiftPReLU, specs.RSign,
+    specs.Shortcut, specs.Slice, specs.Reshape, specs.MaxPool,
+    specs.AveragePool, specs.Add, specs.ShiftPReLU, specs.RSign,
     specs.Classifier,
   )
 }
+# Absent where they change nothing.
+_OPTIONAL = ('crop', 'preload', 'silence')
 
 
 def encode(model: specs.Model) -> dict[str, Any]:
@@ -146,13 +149,13 @@ def _decode_layer(row: Any, where: str, data: np.ndarray) -> specs.Layer:
   fields: dict[str, Any] = {
     name: _field(row, name, decoder, where)
     for name, decoder in _DECODERS.items()
-    if name in known and (name in row or name != 'crop')
+    if name in known and (name in row or name not in _OPTIONAL)
   }
   for name, tensor in tensors.items():
     if name not in known or name in fields:
       _fail(where, f'tensors.{name}', f'{kind} has no such tensor')
     fields[name] = _tensor(tensor, f'{where}.tensors.{name}', data)
-  missing = sorted(known - set(fields) - {'preload', 'crop'})
+  missing = sorted(known.difference(fields, _OPTIONAL))
   if missing:
     _fail(where, f'tensors.{missing[0]}', 'is missing')
   return _KINDS[kind](**fields)
@@ -245,11 +248,15 @@ def _strings(value: Any) -> tuple[str, ...]:
   return tuple(map(_string, _list(value)))
 
 
+def _pair(value: Any) -> tuple[int, ...]:
+  pair = _integers(value)
+  if len(pair) != 2:
+    raise ValueError('no pair')
+  return pair
+
+
 def _pairs(value: Any) -> tuple[tuple[int, ...], ...]:
-  pairs = tuple(map(_integers, _list(value)))
-  if any(len(pair) != 2 for pair in pairs):
-    raise ValueError('no list of pairs')
-  return pairs
+  return tuple(map(_pair, _list(value)))
 
 
 def _fields(kind: Any, **decoders: Callable[[Any], Any]):
@@ -269,6 +276,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
   'name': _string,
   'inputs': _strings,
   'input_bits': _integer,
+  'silence': _pair,
   'kernel': _integers,
   'strides': _integers,
   'padding': _pairs,
@@ -277,6 +285,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
   'channels': _integer,
   'crop': _pairs,
   'start': _integer,
+  'shape': _integers,
+  'window': _integers,
   'register_bits': _integer,
   'stream': _fields(specs.Stream, bits=_integer, fraction_bits=_integer),
   'accumulator': _fields(

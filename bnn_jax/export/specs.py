@@ -79,6 +79,7 @@ class Thermometer:
     inputs: (q,).
     input_bits: B, of q.
     thresholds: `[F, levels]`, ascending in each row.
+    silence: frames of q = 0 before and after the clip; None is none.
   """
 
   KIND: ClassVar[str] = 'thermometer'
@@ -86,6 +87,12 @@ class Thermometer:
   inputs: tuple[str, ...]
   input_bits: int
   thresholds: np.ndarray
+  silence: tuple[int, int] | None = None
+
+  @property
+  def around(self) -> tuple[int, int]:
+    """The silence, with its zeros."""
+    return self.silence or (0, 0)
 
   def widths(self) -> dict[str, Width]:
     """Storage of each array."""
@@ -267,6 +274,71 @@ class Slice:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Reshape:
+  """The same values in the same order, with other axes.
+
+  Attributes:
+    name: of its output.
+    inputs: (bits or stream,).
+    shape: of one clip's output, channels last.
+  """
+
+  KIND: ClassVar[str] = 'reshape'
+  name: str
+  inputs: tuple[str, ...]
+  shape: tuple[int, ...]
+
+  def widths(self) -> dict[str, Width]:
+    """Storage of each array."""
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MaxPool:
+  """The largest of each window; windows lie side by side.
+
+  Attributes:
+    name: of its output.
+    inputs: (stream,).
+    window: its size along each spatial axis; what no window holds is dropped.
+  """
+
+  KIND: ClassVar[str] = 'max_pool'
+  name: str
+  inputs: tuple[str, ...]
+  window: tuple[int, ...]
+
+  def widths(self) -> dict[str, Width]:
+    """Storage of each array."""
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AveragePool:
+  """floor(sum / N) of each window of N positions, a power of two.
+
+  Attributes:
+    name: of its output.
+    inputs: (stream,).
+    window: as of `MaxPool`.
+  """
+
+  KIND: ClassVar[str] = 'average_pool'
+  name: str
+  inputs: tuple[str, ...]
+  window: tuple[int, ...]
+
+  @property
+  def shift(self) -> int:
+    """log2 N."""
+    return math.prod(self.window).bit_length() - 1
+
+  def widths(self) -> dict[str, Width]:
+    """Storage of each array."""
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Add:
   """sat_R(r + y).
 
@@ -366,8 +438,8 @@ class Classifier:
 
 
 Layer = (
-  Thermometer | Conv | ShiftBatchNorm | Threshold | Shortcut | Slice | Add
-  | ShiftPReLU | RSign | Classifier
+  Thermometer | Conv | ShiftBatchNorm | Threshold | Shortcut | Slice | Reshape
+  | MaxPool | AveragePool | Add | ShiftPReLU | RSign | Classifier
 )
 
 

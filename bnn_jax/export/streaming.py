@@ -58,7 +58,12 @@ class Frames:
   """The layers before the classifier, with what each keeps."""
 
   def __init__(self, model: specs.Model):
-    """Starts before the first frame of `model`."""
+    """Starts before the first frame of `model`.
+
+    Raises:
+      UserError: see `check_streams`.
+    """
+    check_streams(model)
     values = check.check(model)
     self._layers = model.layers[:-1]
     self._output = model.layers[-1].inputs[0]
@@ -179,6 +184,19 @@ class Clip:
     return classify(self._model, pool)
 
 
+def check_streams(model: specs.Model) -> None:
+  """Refuses a network that no single frames can be fed with a UserError."""
+  whole = specs.Reshape | specs.MaxPool | specs.AveragePool
+  values = check.check(model)
+  for layer in model.layers[:-1]:
+    silent = isinstance(layer, specs.Thermometer) and any(layer.around)
+    if silent or isinstance(layer, whole) or len(values[layer.name].shape) != 2:
+      raise errors.UserError(
+        f'layer {layer.name} ({layer.KIND}) needs whole clips, and frames are '
+        'fed to layers over time alone; run the network with another engine.'
+      )
+
+
 def check_frames(model: specs.Model, q: np.ndarray) -> None:
   """Refuses what is no uint8 `[t, F]` of the network with a UserError."""
   if q.dtype != np.uint8 or q.ndim != 2 or q.shape[1] != model.input.bins:
@@ -198,7 +216,10 @@ def classify(model: specs.Model, pool: np.ndarray) -> np.ndarray:
 
 def _row(layer: specs.Layer) -> dict[str, Any]:
   """The layer as the golden model reads it."""
-  row = dataclasses.asdict(layer)
+  row = {
+    name: value for name, value in dataclasses.asdict(layer).items()
+    if value is not None
+  }
   row['tensors'] = {name: row.pop(name) for name in layer.widths()}
   if isinstance(layer, specs.Conv):
     row['words'] = list(layer.words)

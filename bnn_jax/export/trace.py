@@ -2,11 +2,14 @@
 
 The model runs once, abstractly, while its calls are recorded: what a layer
 reads is connected with what gave it by the identity of the array. So all that
-changes a number between q and the logits has to be a layer of `LEAVES`.
+changes a number between q and the logits has to be a layer of `LEAVES`. A
+module that has no integer form may say why: its class attribute `NOT_EXPORTED`
+is what the layer does, such as 'weighs frames by a softmax'.
 """
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -20,6 +23,7 @@ from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import geometry
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
+from bnn_jax.nn import pooling
 from bnn_jax.nn import stream_layers
 
 Path = tuple[str, ...]
@@ -33,12 +37,14 @@ class Call(NamedTuple):
     path: of the layer.
     inputs: names of the arrays that it reads.
     shape: of the first of them, `[1, *spatial, C]`.
+    output_shape: of what it gives.
   """
 
   layer: Any
   path: Path
   inputs: tuple[str, ...]
   shape: tuple[int, ...]
+  output_shape: tuple[int, ...]
 
   @property
   def name(self) -> str:
@@ -67,7 +73,8 @@ def trace(
     The layers in the order of their computation; nothing is folded.
 
   Raises:
-    UserError: something that it computes is no layer of `LEAVES`.
+    UserError: something that it computes is no layer of `LEAVES`, or has no
+      integer form with its settings.
   """
   variables = jax.device_get(dict(variables))
   calls = _record(model, variables, frames, bins)
@@ -105,12 +112,15 @@ def _record(
   # The arrays are kept with their names, so that no identity is used twice.
   names: dict[int, tuple[Any, str]] = {}
   other: list[tuple[str, str]] = []
+  reasons: list[str] = []
+  problems: list[str] = []
   depth = 0
 
-  def name_of(layer: nn.Module, x: Any) -> str:
+  def name_of(reader: str, x: Any) -> str:
     if id(x) in names:
       return names[id(x)][1]
-    raise errors.UserError(_unknown('/'.join(layer.path), other))
+    problems.append(_unknown(reader, other))
+    return ''
 
   def record(call, args, kwargs, context):
     nonlocal depth
@@ -122,17 +132,24 @@ def _record(
       if id(args[0]) in names:
         names[id(output)] = output, names[id(args[0])][1]
       return output
+    path = '/'.join(layer.path)
     if type(layer) not in LEAVES:
+      if hasattr(layer, 'NOT_EXPORTED'):
+        reasons.append(_refusal(path, layer.NOT_EXPORTED))
       before = len(calls), len(other)
       output = call(*args, **kwargs)
-      if before == (len(calls), len(other)):
-        other.append(('/'.join(layer.path), type(layer).__name__))
+      if before == (len(calls), len(other)) and all(
+        output is not x for x in args
+      ):
+        other.append((path, type(layer).__name__))
       return output
-    inputs = tuple(name_of(layer, x) for x in args)
+    inputs = tuple(name_of(path, x) for x in args)
     depth += 1
     output = call(*args, **kwargs)
     depth -= 1
-    found = Call(layer.clone(parent=None), layer.path, inputs, args[0].shape)
+    found = Call(
+      layer.clone(parent=None), layer.path, inputs, args[0].shape, output.shape
+    )
     calls.append(found)
     names[id(output)] = output, found.name
     return output
@@ -141,12 +158,20 @@ def _record(
     names[id(q)] = q, specs.INPUT
     with nn.intercept_methods(record):
       logits = model.apply(variables, q, train=False)
-    if id(logits) not in names:
-      raise errors.UserError(_unknown('the output', other))
+    name_of('the output', logits)
     return logits
 
   jax.eval_shape(run, jax.ShapeDtypeStruct((1, frames, bins), 'uint8'))
+  if problems:
+    raise errors.UserError((reasons or problems)[0])
   return calls
+
+
+def _refusal(layer: str, reason: str) -> str:
+  return (
+    f'the network cannot be exported: layer {layer} {reason}, which is no part '
+    'of docs/arithmetic.md, section 7; run its checkpoint with --mode=evaluate.'
+  )
 
 
 def _unknown(reader: str, other: list[tuple[str, str]]) -> str:
@@ -183,8 +208,10 @@ def _register(
 
 
 def _thermometer(call: Call, values: dict[str, Any]) -> specs.Layer:
+  silence = tuple(call.layer.silence)
   return specs.Thermometer(
-    call.name, call.inputs, values['input_bits'], values['thresholds']
+    call.name, call.inputs, values['input_bits'], values['thresholds'],
+    silence if any(silence) else None,
   )
 
 
@@ -244,6 +271,27 @@ def _slice(call: Call, values: dict[str, Any]) -> specs.Layer:
   )
 
 
+def _reshape(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  return specs.Reshape(call.name, call.inputs, call.output_shape[1:])
+
+
+def _max_pool(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  return specs.MaxPool(call.name, call.inputs, tuple(call.layer.window))
+
+
+def _average_pool(call: Call, values: dict[str, Any]) -> specs.Layer:
+  del values
+  window = tuple(call.layer.window)
+  count = math.prod(window)
+  if count.bit_count() != 1:
+    sizes = ' x '.join(map(str, window))
+    reason = f'divides by the {count} positions of its window, {sizes}'
+    raise errors.UserError(_refusal(call.name, f'{reason}, no power of two'))
+  return specs.AveragePool(call.name, call.inputs, window)
+
+
 def _add(call: Call, values: dict[str, Any]) -> specs.Layer:
   del values
   return specs.Add(call.name, call.inputs, _stream(call.layer.stream))
@@ -279,5 +327,8 @@ LEAVES: dict[type[nn.Module], Callable[[Call, dict[str, Any]], specs.Layer]] = {
   layers.BinaryClassifier: _classifier,
   stream_layers.Shortcut: _shortcut,
   stream_layers.Slice: _slice,
+  stream_layers.Reshape: _reshape,
+  pooling.MaxPool: _max_pool,
+  pooling.IntegerAveragePool: _average_pool,
   stream_layers.Add: _add,
 }

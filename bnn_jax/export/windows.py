@@ -41,8 +41,9 @@ class Sliding:
       model: the network; it has no padding.
 
     Raises:
-      UserError: a layer has padding.
+      UserError: a layer has padding, or see `streaming.check_streams`.
     """
+    streaming.check_streams(model)
     if padded(model):
       raise errors.UserError(
         f'layer {padded(model)} pads each window, which then shares nothing '
@@ -85,7 +86,12 @@ class Repeated:
   """
 
   def __init__(self, model: specs.Model, hop: int = _HOP):
-    """Starts before the first frame of `model`."""
+    """Starts before the first frame of `model`.
+
+    Raises:
+      UserError: see `streaming.check_streams`.
+    """
+    streaming.check_streams(model)
     self.hop = hop
     self._model = model
     self._held = np.zeros((0, model.input.bins), np.uint8)

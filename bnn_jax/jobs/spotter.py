@@ -3,6 +3,7 @@
 Shape letters: W windows, N classes.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def logit_factor(model: specs.Model) -> float:
     )
   last = model.layers[-1]
   assert isinstance(last, specs.Classifier)
-  positions, channels = check.check(model)[last.inputs[0]].shape
+  *spatial, channels = check.check(model)[last.inputs[0]].shape
   return learned / (
-    positions * 2.0**last.stream.fraction_bits * channels**0.5
+    math.prod(spatial) * 2.0**last.stream.fraction_bits * channels**0.5
   )

@@ -9,6 +9,7 @@ Shape letters: B batch, T frames, F features, C channels, N classes.
 """
 
 from typing import Any
+from typing import ClassVar
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -148,6 +149,11 @@ class _SubSpectral(nn.Module):
 
   The normalization (Chang et al. 2021) is one of 5 times as many channels.
   """
+
+  NOT_EXPORTED: ClassVar[str] = (
+    'normalizes each sub-band of frequencies by itself (means over frequency '
+    'and SiLU follow)'
+  )
 
   channels: int
   stride: int

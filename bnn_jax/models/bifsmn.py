@@ -21,6 +21,7 @@ import jax
 from bnn_jax.models import toolbox
 from bnn_jax.models import variants
 from bnn_jax.nn import scaled_layers
+from bnn_jax.nn import stream_layers
 
 
 class Size(NamedTuple):
@@ -82,12 +83,13 @@ class Bifsmn(nn.Module):
         channels, (5, 5), 2, ((2, 2), (2, 2)), bias=True, norm='affine',
         activation='shared_prelu', first=i == 0, name=f'conv{i}',
       )(x, mode)
+    x = stream_layers.Reshape((x.shape[1], -1), name='frames')(x)
     x = tools.unit(
       self.size.memory, bias=True, activation='shared_prelu', name='dense'
-    )(x.reshape(*x.shape[:2], -1), mode)
+    )(x, mode)
     for i in range(self.size.blocks):
       x = Block(self.size, tools, name=f'block{i}')(x, mode)
-    x = x.reshape(x.shape[0], -1)
+    x = stream_layers.Reshape((-1,), name='flat')(x)
     return tools.classifier(name='classifier')(x, train=train)
 
 

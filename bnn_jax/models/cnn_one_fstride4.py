@@ -15,6 +15,7 @@ import jax
 
 from bnn_jax.models import toolbox
 from bnn_jax.models import variants
+from bnn_jax.nn import stream_layers
 
 
 class Size(NamedTuple):
@@ -72,7 +73,7 @@ class CnnOneFstride4(nn.Module):
       activation='relu', first=True, name='conv',
     )(tools.image(q), mode)
     x = tools.dropout(0.5, name='dropout')(x, train=train)
-    x = x.reshape(x.shape[0], -1)
+    x = stream_layers.Reshape((-1,), name='flat')(x)
     x = tools.unit(self.size.linear, name='linear')(x, mode)
     for i, width in enumerate(self.size.dense):
       x = tools.unit(width, name=f'dense{i}')(x, mode)

@@ -16,6 +16,7 @@ import jax
 from bnn_jax.models import toolbox
 from bnn_jax.models import variants
 from bnn_jax.nn import pooling
+from bnn_jax.nn import stream_layers
 
 
 class Size(NamedTuple):
@@ -76,7 +77,7 @@ class CnnTradFpool3(nn.Module):
     x = pooling.MaxPool((1, 3), name='pool')(x)
     x = unit(self.size.channels, (10, 4), name='conv1', **convolution)(x, mode)
     x = tools.dropout(0.5, name='dropout1')(x, train=train)
-    x = x.reshape(x.shape[0], -1)
+    x = stream_layers.Reshape((-1,), name='flat')(x)
     x = unit(self.size.linear, name='linear')(x, mode)
     x = unit(self.size.dense, name='dense')(x, mode)
     return tools.classifier(bias=False, name='classifier')(x, train=train)

@@ -13,6 +13,7 @@ import jax
 
 from bnn_jax.models import toolbox
 from bnn_jax.models import variants
+from bnn_jax.nn import stream_layers
 
 # Outputs of each layer.
 SIZES = {
@@ -54,8 +55,7 @@ class Dnn(nn.Module):
       `[B, N]` logits.
     """
     mode = toolbox.Mode(train, progress, frozen)
-    x = self.tools.frames(q)
-    x = x.reshape(x.shape[0], -1)
+    x = stream_layers.Reshape((-1,), name='flat')(self.tools.frames(q))
     for i, width in enumerate(self.widths):
       x = self.tools.unit(
         width, bias=True, activation='relu', first=i == 0, name=f'dense{i}'

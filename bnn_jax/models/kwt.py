@@ -9,6 +9,7 @@ Shape letters: B batch, T tokens, F features, H heads, C channels, N classes.
 """
 
 from typing import Any
+from typing import ClassVar
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -96,6 +97,10 @@ class Block(nn.Module):
     size: of the network.
     tools: its layers.
   """
+
+  NOT_EXPORTED: ClassVar[str] = (
+    'weighs frames by a softmax (layer normalization and GELU follow)'
+  )
 
   size: Size
   tools: toolbox.Toolbox

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from bnn_jax.models import toolbox
 from bnn_jax.models import variants
@@ -74,7 +73,8 @@ class MatchboxNet(nn.Module):
     tools, wide = self.tools, self.size.wide
     before, *inside, behind = self.size.kernels
     x = self._separable(
-      tools.frames(_padded(q)), wide, before, 'prologue', mode, first=True
+      tools.frames(q, _silence(q.shape[1])), wide, before, 'prologue', mode,
+      first=True,
     )
     for i, kernel in enumerate(inside):
       x = self._block(x, kernel, f'block{i}', mode)
@@ -117,10 +117,10 @@ class MatchboxNet(nn.Module):
     )(x, mode)
 
 
-def _padded(q: jax.Array) -> jax.Array:
+def _silence(frames: int) -> tuple[int, int]:
   """Silent frames on both sides of fewer than 128."""
-  missing = max(_FRAMES - q.shape[1], 0)
-  return jnp.pad(q, ((0, 0), (missing // 2, missing - missing // 2), (0, 0)))
+  missing = max(_FRAMES - frames, 0)
+  return missing // 2, missing - missing // 2
 
 
 def build(

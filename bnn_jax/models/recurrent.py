@@ -8,6 +8,8 @@ are no batch statistics of a state.
 Shape letters: B batch, T frames, C channels, U units.
 """
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,6 +28,8 @@ class Gru(nn.Module):
       bias of its own (cuDNN's form), not in front of it.
     reverse: from the last frame to the first; the output keeps its order.
   """
+
+  NOT_EXPORTED: ClassVar[str] = 'has gates and a state of reals'
 
   units: int
   tools: toolbox.Toolbox

@@ -19,6 +19,7 @@ import jax
 
 from bnn_jax import errors
 from bnn_jax.nn import geometry
+from bnn_jax.nn import stream_layers
 
 Constructor = Callable[..., Any]
 _Size = TypeVar('_Size')
@@ -44,7 +45,8 @@ class Toolbox:
 
   Attributes:
     classes: N.
-    encode: from q `[B, T, F]` to what the first product reads.
+    encode: from q `[B, T, F]` to what the first product reads; takes
+      `silence`, see `frames`.
     first: the first product; takes features, a kernel and geometry as
       `layers.BinaryConv`, and `bias`.
     product: any other product.
@@ -78,13 +80,24 @@ class Toolbox:
   gain: Constructor
   hold: Constructor
 
-  def frames(self, q: jax.Array) -> jax.Array:
-    """The encoded input for convolutions over time, `[B, T, C]`."""
-    return self.encode(name='encode')(q)
+  def frames(
+    self, q: jax.Array, silence: tuple[int, int] = (0, 0)
+  ) -> jax.Array:
+    """The encoded input for convolutions over time.
+
+    Args:
+      q: `[B, T, F]`.
+      silence: frames of q = 0 before and after the clip.
+
+    Returns:
+      `[B, T, C]`; T with silence.
+    """
+    return self.encode(silence=silence, name='encode')(q)
 
   def image(self, q: jax.Array) -> jax.Array:
     """The encoded input for convolutions over both, `[B, T, F, C]`."""
-    return self.frames(q).reshape(*q.shape, -1)
+    shape = (*q.shape[1:], -1)
+    return stream_layers.Reshape(shape, name='image')(self.frames(q))
 
   def unit(self, *args: Any, **fields: Any) -> 'Unit':
     """A `Unit` of these constructors."""
@@ -142,10 +155,7 @@ class Unit(nn.Module):
       padding=self.padding, dilation=self.dilation, groups=self.groups,
       bias=self.bias, name='product',
     )
-    flat = x if self.kernel else x.reshape(-1, x.shape[-1])
-    a = product(flat, train=mode.train, progress=mode.progress)
-    if not self.kernel:
-      a = a.reshape(*x.shape[:-1], self.features)
+    a = product(x, train=mode.train, progress=mode.progress)
     y = tools.norm(self.norm, name='norm')(
       tools.hold()(a), train=mode.train, frozen=mode.frozen
     )

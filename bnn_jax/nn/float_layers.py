@@ -21,11 +21,17 @@ class Scale(nn.Module):
 
   The mean and the scale `[F]` of each mel bin live in the collection `inputs`,
   which training fills once from a sample of its clips.
+
+  Attributes:
+    silence: frames of q = 0 before and after the clip.
   """
+
+  silence: tuple[int, int] = (0, 0)
 
   @nn.compact
   def __call__(self, q: jax.Array) -> jax.Array:
-    """Scales `q` `[B, T, F]` to real values of the same shape."""
+    """Scales `q` `[B, T, F]` to real values, with silence around them."""
+    q = jnp.pad(q, ((0, 0), self.silence, (0, 0)))
     bins = q.shape[-1:]
     mean = self.variable('inputs', 'mean', jnp.zeros, bins)
     scale = self.variable('inputs', 'scale', jnp.ones, bins)

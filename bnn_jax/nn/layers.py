@@ -101,7 +101,8 @@ class BinaryConv(nn.Module):
 
   Attributes:
     features: N, output channels.
-    kernel_size: one size for each spatial axis; () makes a dense layer.
+    kernel_size: one size for each spatial axis; () makes a dense layer over
+      the channels at each position.
     strides: one for all axes, or one each.
     padding: 'SAME', 'VALID' or (before, after) pairs; filled with -1.
     dilation: one for all axes, or one each.
@@ -137,7 +138,8 @@ class BinaryConv(nn.Module):
     Args:
       x: `[B, *spatial, C]` of +-1.
       following: gives the bits that the following threshold makes of a
-        result; counts the decisions that overflow changed.
+        result, of a dense layer `[B * positions, N]`; counts the decisions
+        that overflow changed.
       train: compute with parameters, otherwise with deployed integers.
       progress: share of training done.
 
@@ -151,7 +153,8 @@ class BinaryConv(nn.Module):
     counting = self.is_mutable_collection('telemetry')
     preload = self._preload(accumulator, train)
     accumulation = accumulator_lib.accumulate(
-      x, w, accumulator, lax.stop_gradient(preload),
+      x if self.kernel_size else x.reshape(-1, x.shape[-1]),
+      w, accumulator, lax.stop_gradient(preload),
       strides=self.strides, padding=self.padding,
       dilation=self.dilation, groups=self.groups,
       with_telemetry=counting and not self.is_initializing(),
@@ -166,7 +169,10 @@ class BinaryConv(nn.Module):
       only_gradient = step * (preload - lax.stop_gradient(preload))
       moved = accumulation._replace(exact=accumulation.exact + only_gradient)
     _observe(self, moved, accumulator, odd_words, following)
-    return self._gated(accumulation, train, progress)
+    results = self._gated(accumulation, train, progress)
+    if self.kernel_size:
+      return results
+    return results.reshape(*x.shape[:-1], self.features)
 
   def _preload(self, accumulator, train) -> jax.Array | None:
     """What the registers start at, `[N]`."""
@@ -246,11 +252,7 @@ class BinaryDense(nn.Module):
       weight_gradient=self.weight_gradient, gate_share=self.gate_share,
       name='product',
     )
-    flat = product(
-      x.reshape(-1, x.shape[-1]), following=following, train=train,
-      progress=progress,
-    )
-    return flat.reshape(*x.shape[:-1], self.features)
+    return product(x, following=following, train=train, progress=progress)
 
 
 class ShiftBatchNorm(nn.Module):
@@ -507,9 +509,11 @@ class Thermometer(nn.Module):
 
   Attributes:
     levels: T_h, thresholds of each mel bin.
+    silence: frames of q = 0 before and after the clip.
   """
 
   levels: int
+  silence: tuple[int, int] = (0, 0)
 
   @nn.compact
   def __call__(self, q: jax.Array) -> jax.Array:
@@ -519,8 +523,9 @@ class Thermometer(nn.Module):
       q: `[B, T, F]` integers.
 
     Returns:
-      `[B, T, F * levels]` of +-1, channel f * levels + t.
+      `[B, T, F * levels]` of +-1, channel f * levels + t; T with silence.
     """
+    q = jnp.pad(q, ((0, 0), self.silence, (0, 0)))
     bins = q.shape[-1]
     thresholds = self.variable(
       'inputs', 'thresholds', jnp.zeros, (bins, self.levels), jnp.int32

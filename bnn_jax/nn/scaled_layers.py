@@ -44,6 +44,9 @@ class ScaledConv(nn.Module):
     del unused
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     latent = self.param(layers.LATENT, layers.latent_init, shape)
+    positions = x.shape[:-1]
+    if not self.kernel_size:
+      x = x.reshape(-1, x.shape[-1])
     if self.learned:
       x = TwoScaleSign(name='signs')(x)
       centered = self.param('weight_factor', nn.initializers.ones, ()) * latent
@@ -55,6 +58,8 @@ class ScaledConv(nn.Module):
     # Two signs stand for one input of BiFSMNv2.
     with marks.operands(1, 2 if self.learned else 1):
       y = self._convolve(x, w)
+    if not self.kernel_size:
+      y = y.reshape(*positions, self.features)
     if not self.bias:
       return y
     return y + self.param('bias', nn.initializers.zeros, (self.features,))

@@ -68,6 +68,21 @@ class Slice(nn.Module):
     return x[..., self.start : self.start + self.channels]
 
 
+class Reshape(nn.Module):
+  """The same values in the same order, with other axes.
+
+  Attributes:
+    shape: of one clip; one size may be -1, for what is left.
+  """
+
+  shape: Sequence[int]
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """From `[B, ...]` to `[B, *shape]`."""
+    return x.reshape(x.shape[0], *self.shape)
+
+
 class Add(nn.Module):
   """Saturating sum of two streams, with the gradient of a plain sum.
 

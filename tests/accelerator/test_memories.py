@@ -16,6 +16,7 @@ from bnn_jax.accelerator import spec as spec_lib
 from bnn_jax.export import specs
 from tests.accelerator import speech
 from tests.export import networks
+from tests.export import planes
 
 REGISTER = specs.Accumulator(5, 'wrap', 16, 'dot')
 Spec = spec_lib.AcceleratorSpec
@@ -178,3 +179,17 @@ def test_cycles_follow_the_rule():
     'two': 4 * 5 * 3 + 3 + constant,
     'classifier': 3 * 5 + schedule._CLASSIFIER,
   }
+
+
+def test_planes_are_refused():
+  model = planes.network()
+  with pytest.raises(
+    errors.UserError, match='layer encode puts silence around a clip, which'
+  ):
+    plan.steps(model)
+  model = networks.changed(model, 'encode', silence=None)
+  model = networks.changed(model, 'image', shape=(9, 6, 3))
+  with pytest.raises(
+    errors.UserError, match='layer image is of the kind reshape, which'
+  ):
+    plan.steps(model)

@@ -11,6 +11,7 @@ from bnn_jax.export import print_c
 from bnn_jax.export import specs
 from tests.export import c_networks
 from tests.export import networks
+from tests.export import planes
 from tests.export import test_print_c
 
 MODEL = networks.network()
@@ -31,8 +32,8 @@ def test_places_of_a_small_network():
 
 
 @pytest.mark.parametrize('model', [
-  MODEL, c_networks.side_by_side(c_networks.CASES),
-], ids=['blocks', 'side by side'])
+  MODEL, c_networks.side_by_side(c_networks.CASES), planes.network(),
+], ids=['blocks', 'side by side', 'planes'])
 def test_no_array_is_overwritten_before_its_last_reader(model):
   values = check.check(model)
   offsets = c_memory.allocate(model, values, keep=False).offsets
@@ -43,12 +44,22 @@ def test_no_array_is_overwritten_before_its_last_reader(model):
       continue
     dies = last[a] == order[b] and offsets[a] == offsets[b]
     reader = model.layers[order[b]]
-    if dies and isinstance(reader, (specs.Add, specs.ShiftPReLU)):
+    alike = specs.Add | specs.ShiftPReLU | specs.Reshape
+    if dies and isinstance(reader, alike) and values[b].kind == 'stream':
       assert c_memory.size(values[a]) == c_memory.size(values[b])
       continue
     first = range(offsets[a], offsets[a] + c_memory.size(values[a]))
     second = range(offsets[b], offsets[b] + c_memory.size(values[b]))
     assert first.stop <= second.start or second.stop <= first.start, (a, b)
+
+
+def test_a_stream_with_other_axes_stays_where_it_is():
+  model = planes.network()
+  offsets = c_memory.allocate(model, check.check(model), keep=False).offsets
+  assert offsets['frames'] == offsets['point/norm']
+  assert offsets['joined'] != offsets['split']
+  call = print_c.sources(model)[print_c.SOURCE].split('run_reshape_19(', 1)[1]
+  assert 'reshape_stream' not in call[: call.index('}')]
 
 
 def test_kept_arrays_share_nothing():

@@ -12,6 +12,7 @@ from bnn_jax.export import print_c
 from bnn_jax.export import specs
 from tests.export import c_networks
 from tests.export import networks
+from tests.export import planes
 from tests.export import test_print_c
 
 pytestmark = test_print_c.pytestmark
@@ -157,3 +158,40 @@ def test_one_changed_integer_shows(name, field, change, expected):
   else:
     values.flat[place] += 1
   assert unequal(sources(name, **{field: values}), 'plain', expected)[0] == name
+
+
+PLANES = planes.network(1)
+PLANE_CLIPS = planes.clips(6)
+PLANE_SOURCES = print_c.sources(PLANES, keep=True)
+
+
+@pytest.fixture(scope='module')
+def planes_expected(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('c') / 'export'
+  files.write(folder, PLANES)
+  return golden.intermediates(golden.read(folder), PLANE_CLIPS)
+
+
+@pytest.mark.parametrize('layer, old, new', [
+  ('encode', 'i < before * bytes', 'i < 0 * before'),
+  ('image', 'to = i / joined', 'to = (count - 1 - i) / joined'),
+  ('stem', 'tap % c->bin_taps * c->bin_d', 'tap / c->taps * c->bin_d'),
+  ('stem', '- c->bin_before', '- c->before'),
+  ('largest', 'x[c] > y[c]', 'x[c] < y[c]'),
+  ('largest', 'position % bins * wide', 'position % bins'),
+  ('depth', 'tap % c->bin_taps * c->bin_dilation', 'tap % c->bin_taps'),
+  ('short', 't * frame_step', 't * bin_step'),
+  ('mean', 'pool[c] >> shift', 'pool[c] / (1 << shift)'),
+  ('mean', 'pool[c] >> shift', '(pool[c] + (1 << shift >> 1)) >> shift'),
+  ('mean', 'i / wide * columns', 'i / wide'),
+  ('cut', '(c < kept ? x[c] : 0)', 'x[c % kept]'),
+])
+def test_a_changed_line_of_planes_shows(layer, old, new, planes_expected):
+  options = (*test_print_c.options('plain', '-O0'), '-w')
+  sources = changed(old, new, PLANE_SOURCES)
+  found = c_engine.layers(PLANES, sources, PLANE_CLIPS, options)
+  first = next(
+    one.name for one in PLANES.layers
+    if not np.array_equal(found[one.name], planes_expected[one.name])
+  )
+  assert first == layer

@@ -7,6 +7,7 @@ from bnn_jax import errors
 from bnn_jax.export import check
 from bnn_jax.export import specs
 from tests.export import networks
+from tests.export import planes
 
 MODEL = networks.network()
 
@@ -83,6 +84,48 @@ def zeros(*shape):
 def test_a_field_that_does_not_fit_is_named(name, field, value):
   model = networks.changed(MODEL, name, **{field: value})
   with pytest.raises(errors.UserError, match='layer .*field .*export the'):
+    check.check(model)
+
+
+PLANES = planes.network()
+
+
+def test_shapes_of_planes():
+  values = check.check(PLANES)
+  shapes = {name: value.shape for name, value in values.items()}
+  assert shapes['encode'] == (12, 18)
+  assert shapes['stem'] == (12, 6, 20)
+  assert shapes['largest'] == (12, 3, 20)
+  assert shapes['depth'] == shapes['short'] == (6, 3, 20)
+  assert shapes['wide'] == (5, 6, 16)
+  assert shapes['mean'] == (2, 3, 16)
+  assert shapes['point'] == (2, 2, 10)
+  assert shapes['dense'] == (17,)
+  kinds = {name: values[name].kind for name in ('image', 'frames', 'joined')}
+  assert kinds == {'image': 'bits', 'frames': 'stream', 'joined': 'bits'}
+
+
+@pytest.mark.parametrize('name, field, value, words', [
+  ('encode', 'silence', (-1, 0), 'not possible'),
+  ('image', 'shape', (12, 6, 4), 'does not fit'),
+  ('image', 'shape', (12, -6, -3), 'does not fit'),
+  ('image', 'shape', (2, 6, 6, 3), 'does not fit'),
+  ('image', 'shape', (), 'does not fit'),
+  ('image', 'inputs', ('q',), 'it reads input'),
+  ('frames', 'inputs', ('point',), 'it reads result'),
+  ('largest', 'window', (1,), 'does not fit'),
+  ('largest', 'window', (0, 2), 'does not fit'),
+  ('largest', 'window', (13, 1), 'not possible'),
+  ('largest', 'inputs', ('image',), 'it reads bits'),
+  ('mean', 'window', (2, 3), '6 positions are no power of two'),
+  ('mean', 'window', (2**8, 2**7), 'exceed 31 bits'),
+])
+def test_a_field_of_a_plane_that_does_not_fit_is_named(
+  name, field, value, words
+):
+  model = networks.changed(PLANES, name, **{field: value})
+  pattern = f'layer {name}, field .*{words}.*; export the'
+  with pytest.raises(errors.UserError, match=pattern):
     check.check(model)
 
 

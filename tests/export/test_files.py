@@ -12,6 +12,7 @@ from bnn_jax.export import engines
 from bnn_jax.export import files
 from bnn_jax.export import specs
 from tests.export import networks
+from tests.export import planes
 
 
 @pytest.fixture
@@ -20,8 +21,10 @@ def folder(tmp_path):
   return tmp_path / 'export'
 
 
-def test_round_trip(folder):
-  model, found = networks.network(), files.read(folder)
+@pytest.mark.parametrize('model', [networks.network(), planes.network()])
+def test_round_trip(model, tmp_path):
+  files.write(tmp_path / 'export', model)
+  found = files.read(tmp_path / 'export')
   assert found.input == model.input
   for name in ('front_end', 'class_names', 'provenance'):
     assert getattr(found, name) == getattr(model, name)

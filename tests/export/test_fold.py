@@ -77,8 +77,13 @@ def test_shortcuts_that_pass_on_are_left_out():
     specs.Shortcut('strided', ('same',), (2,), 2),
     specs.Shortcut('cropped', ('same',), (1,), 2, ((1, 0),)),
     specs.Add('add', ('same', 'same'), STREAM),
+    specs.Reshape('flat', ('norm',), (6,)),
+    specs.Shortcut('wider_flat', ('flat',), (), 2),
+    specs.Shortcut('same_flat', ('flat',), (), 6),
+    specs.Add('add_flat', ('flat', 'same_flat'), STREAM),
   ))
   assert [(layer.name, layer.inputs) for layer in kept[2:]] == [
     ('wider', ('norm',)), ('strided', ('norm',)), ('cropped', ('norm',)),
-    ('add', ('norm', 'norm')),
+    ('add', ('norm', 'norm')), ('flat', ('norm',)), ('wider_flat', ('flat',)),
+    ('add_flat', ('flat', 'flat')),
   ]

@@ -10,7 +10,7 @@ import pytest
 from bnn_jax import errors
 from bnn_jax.export import files
 from bnn_jax.export import golden
-from tests.export import networks
+from tests.export import planes
 
 READERS = {
   'files': (files.read, errors.UserError),
@@ -34,7 +34,7 @@ VALUES = st.one_of(
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('fuzz') / 'export'
-  files.write(folder, networks.network())
+  files.write(folder, planes.network())
   return folder
 
 
@@ -83,7 +83,7 @@ def test_description(folder, model, name, data):
 @FUZZ
 @hypothesis.given(data=st.data())
 def test_bytes(folder, model, name, file, data):
-  files.write(folder, networks.network())
+  files.write(folder, planes.network())
   content = bytearray((folder / file).read_bytes())
   for _ in range(data.draw(st.integers(1, 3))):
     place = data.draw(st.integers(0, len(content) - 1))

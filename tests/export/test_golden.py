@@ -89,6 +89,54 @@ def test_a_classifier_sums_over_positions():
   assert golden.classifier(layer, None, r).tolist() == [[3, 43]]
 
 
+PLANE = np.array([
+  [[1, -9], [2, 8], [3, 7], [90, 90]],
+  [[-4, 6], [5, 5], [-7, -4], [90, 90]],
+])[None]
+
+
+@pytest.mark.parametrize('window, largest, means', [
+  # Six positions; the last column is left over.
+  ((2, 3), [[[5, 8]]], None),
+  # Sums are 4 and 10, then 176 and 183.
+  ((2, 2), [[[5, 8], [90, 90]]], [[[1, 2], [44, 45]]]),
+  ((1, 4), [[[90, 90]], [[90, 90]]], [[[24, 24]], [[21, 24]]]),
+])
+def test_pools(window, largest, means):
+  layer = {'name': 'pool', 'window': list(window)}
+  assert golden.max_pool(layer, None, PLANE).tolist() == [largest]
+  if means is None:
+    with pytest.raises(golden.ModelError, match='layer pool, field window'):
+      golden.average_pool(layer, None, PLANE)
+  else:
+    assert golden.average_pool(layer, None, PLANE).tolist() == [means]
+
+
+def test_a_mean_is_rounded_down():
+  layer = {'name': 'pool', 'window': [2]}
+  r = np.array([[[-1, 1], [-2, 2]]])
+  assert golden.average_pool(layer, None, r).tolist() == [[[-2, 1]]]
+
+
+def test_reshape_keeps_the_order():
+  layer = {'name': 'reshape', 'shape': [2, 6]}
+  x = np.arange(24).reshape(2, 3, 2, 2)
+  found = golden.reshape(layer, None, x)
+  assert found[0].tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+  assert found[1, 0, 0] == 12
+
+
+def test_silence_is_no_bit():
+  layer = {
+    'name': 'encode', 'silence': [1, 2],
+    'tensors': {'thresholds': np.array([[1, 9]])},
+  }
+  q = np.array([[[0], [5]]])
+  assert golden.thermometer(layer, None, q).tolist() == [
+    [[-1, -1], [-1, -1], [1, -1], [-1, -1], [-1, -1]]
+  ]
+
+
 @pytest.fixture(scope='module')
 def export(tmp_path_factory) -> pathlib.Path:
   folder = tmp_path_factory.mktemp('golden') / 'export'

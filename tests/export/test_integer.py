@@ -12,6 +12,7 @@ from bnn_jax.export import specs
 from tests.contract import battery
 from tests.export import conv_cases
 from tests.export import networks
+from tests.export import planes
 
 BATTERY = battery.load()
 
@@ -25,17 +26,19 @@ def test_stored_cases(name):
   assert found.tolist() == expected.results
 
 
-@pytest.mark.parametrize('register', [
-  specs.Accumulator(3, 'wrap', 1, 'dot'),
-  specs.Accumulator(4, 'saturate', 7, 'popcount'),
-  specs.Accumulator(5, 'saturate', 64, 'dot'),
-  specs.Accumulator(3, 'wrap', 33, 'popcount'),
-  specs.Accumulator(4, 'exact', 5, 'popcount'),
+@pytest.mark.parametrize('make, register', [
+  (networks, specs.Accumulator(3, 'wrap', 1, 'dot')),
+  (networks, specs.Accumulator(4, 'saturate', 7, 'popcount')),
+  (networks, specs.Accumulator(5, 'saturate', 64, 'dot')),
+  (networks, specs.Accumulator(3, 'wrap', 33, 'popcount')),
+  (networks, specs.Accumulator(4, 'exact', 5, 'popcount')),
+  (planes, specs.Accumulator(4, 'saturate', 7, 'popcount')),
+  (planes, specs.Accumulator(3, 'wrap', 64, 'dot')),
 ], ids=str)
-def test_every_layer_is_that_of_the_golden_model(register, tmp_path):
-  model = networks.network(3, register)
+def test_every_layer_is_that_of_the_golden_model(make, register, tmp_path):
+  model = make.network(3, register)
   files.write(tmp_path / 'export', model)
-  q = networks.clips(20)
+  q = make.clips(20)
   expected = golden.intermediates(golden.read(tmp_path / 'export'), q)
   found = integer.intermediates(files.read(tmp_path / 'export'), q)
   assert found.keys() == expected.keys()

@@ -16,24 +16,25 @@ from bnn_jax.export import integer
 from bnn_jax.export import specs
 from bnn_jax.jobs import verify
 from tests.export import networks
+from tests.export import planes
 
 SOURCE = pathlib.Path(golden.__file__).read_text()
-Q = networks.clips(60)
-CLIPS = [f'testing[{i}]' for i in range(len(Q))]
-REGISTERS = {
-  'saturate': specs.Accumulator(4, 'saturate', 5, 'dot'),
-  'wrap': specs.Accumulator(4, 'wrap', 5, 'popcount'),
+CLIPS = [f'testing[{i}]' for i in range(60)]
+NETWORKS = {
+  'saturate': (networks, specs.Accumulator(4, 'saturate', 5, 'dot')),
+  'wrap': (networks, specs.Accumulator(4, 'wrap', 5, 'popcount')),
+  'planes': (planes, specs.Accumulator(4, 'saturate', 5, 'dot')),
 }
 
 
 class Run:
   """A network, its export, and what the integer path makes of it."""
 
-  def __init__(self, register: specs.Accumulator, folder: pathlib.Path):
-    self.model = networks.network(1, register)
+  def __init__(self, make, register: specs.Accumulator, folder: pathlib.Path):
+    self.model, self.q = make.network(1, register), make.clips(len(CLIPS))
     self.folder = folder
     files.write(folder, self.model)
-    self.layers = integer.intermediates(self.model, Q)
+    self.layers = integer.intermediates(self.model, self.q)
 
   def told(self, layers) -> list[str]:
     """What the comparison tells of another engine's layers."""
@@ -41,13 +42,13 @@ class Run:
     made = {'integer': self.layers, 'mutant': layers}
 
     def of_clip(engine, q):
-      clip = int((Q == q).all((1, 2)).argmax())
+      clip = int((self.q == q).all((1, 2)).argmax())
       return {n: v[clip : clip + 1] for n, v in made[engine].items()}
 
     names = [layer.name for layer in self.model.layers]
     equal = verify.compare_logits(
       {engine: values[names[-1]] for engine, values in made.items()},
-      of_clip, Q, names, CLIPS, lines.append,
+      of_clip, self.q, names, CLIPS, lines.append,
     )
     assert equal == (len(lines) == 1)
     assert equal == lines[0].endswith(': mismatches: 0 of 240')
@@ -58,7 +59,7 @@ class Run:
 def runs(tmp_path_factory):
   folder = tmp_path_factory.mktemp('mutations')
   return {
-    name: Run(register, folder / name) for name, register in REGISTERS.items()
+    name: Run(*made, folder / name) for name, made in NETWORKS.items()
   }
 
 
@@ -73,15 +74,16 @@ def engine(*replacements: tuple[str, str]) -> types.ModuleType:
   return module
 
 
-@pytest.mark.parametrize('name', REGISTERS)
+@pytest.mark.parametrize('name', NETWORKS)
 def test_the_right_engine_agrees(runs, name):
-  layers = golden.intermediates(golden.read(runs[name].folder), Q)
-  assert runs[name].told(layers) == [
+  run = runs[name]
+  layers = golden.intermediates(golden.read(run.folder), run.q)
+  assert run.told(layers) == [
     'integer vs mutant: mismatches: 0 of 240'
   ]
 
 
-# The register, the layer that differs first, and what is replaced.
+# The network, the layer that differs first, and what is replaced.
 SOURCES = {
   'words in the other order': (
     'saturate', 'stem', ('for word in cut:', 'for word in cut[::-1]:')),
@@ -140,6 +142,28 @@ SOURCES = {
   'another part': (
     'saturate', 'dense/part1', ('return x[..., start:stop]',
                                 'return x[..., :stop - start]')),
+  'mean rounds to the nearest': (
+    'planes', 'mean', ('windows(layer, r).sum(axis=-2) // count',
+                       '(windows(layer, r).sum(axis=-2) + count // 2) // count')
+  ),
+  'mean rounds towards zero': (
+    'planes', 'mean', ('windows(layer, r).sum(axis=-2) // count',
+                       '(windows(layer, r).sum(axis=-2) / count).astype(int)')),
+  'smallest for largest': (
+    'planes', 'largest', ('.max(axis=-2)', '.min(axis=-2)')),
+  'windows overlap': (
+    'planes', 'largest', ('slice(i, size // wide * wide, wide)',
+                          'slice(i, size // wide + i)')),
+  'axes in the other order': (
+    'planes', 'image', ('x.reshape(len(x), *',
+                        'np.swapaxes(x, 1, -1).reshape(len(x), *')),
+  'frequency before time': (
+    'planes', 'stem', ("itertools.product(*map(range, layer['kernel']))",
+                       "[p[::-1] for p in itertools.product("
+                       "*map(range, layer['kernel'][::-1]))]")),
+  'silence is loud': (
+    'planes', 'encode', ('silence, (0, 0)]',
+                         'silence, (0, 0)], constant_values=255')),
   'bias dropped': (
     'saturate', 'classifier', ('(2 * weights - 1).T + bias',
                                '(2 * weights - 1).T')),
@@ -151,7 +175,7 @@ def test_a_changed_rule_is_caught(runs, name):
   register, layer, *replacements = SOURCES[name]
   run, mutant = runs[register], engine(*replacements)
   model = golden.read(run.folder)
-  lines = run.told(mutant.intermediates(model, Q))
+  lines = run.told(mutant.intermediates(model, run.q))
   assert 'mismatches: 0 of' not in lines[0]
   assert f', layer {layer}, index ' in lines[1]
   assert lines[1].startswith('  first: clip testing[')
@@ -197,7 +221,7 @@ def test_one_changed_integer_is_caught(
     run.model, name, **{field: change(getattr(layer, field), place)}
   )
   files.write(tmp_path / 'export', altered)
-  layers = golden.intermediates(golden.read(tmp_path / 'export'), Q)
+  layers = golden.intermediates(golden.read(tmp_path / 'export'), run.q)
   lines = run.told(layers)
   assert 'mismatches: 0 of' not in lines[0]
   assert f', layer {name}, index ' in lines[1]

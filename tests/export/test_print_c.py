@@ -13,6 +13,7 @@ from bnn_jax.export import print_c
 from bnn_jax.export import specs
 from tests.export import c_networks
 from tests.export import networks
+from tests.export import planes
 
 pytestmark = pytest.mark.skipif(
   c_engine.missing() is not None,
@@ -62,6 +63,14 @@ def expected(tmp_path_factory):
   }
 
 
+REGISTERS = [
+  specs.Accumulator(4, 'saturate', 5, 'dot'),
+  specs.Accumulator(4, 'wrap', 5, 'popcount'),
+  specs.Accumulator(3, 'saturate', 1, 'popcount'),
+  specs.Accumulator(5, 'exact', 8, 'dot'),
+]
+
+
 def assert_equal(model, found, wanted):
   for layer in model.layers:
     assert np.array_equal(found[layer.name], wanted[layer.name]), layer.name
@@ -94,17 +103,23 @@ def test_compilers(compiler, expected, monkeypatch):
   assert_equal(MODELS['narrow'], found, expected['narrow'])
 
 
+@pytest.mark.parametrize('target', TARGETS)
+def test_planes_at_every_target(target, tmp_path):
+  for seed, register in enumerate(REGISTERS[:2]):
+    model, q = planes.network(seed, register), planes.clips(6, seed)
+    files.write(tmp_path / 'export', model)
+    wanted = golden.intermediates(golden.read(tmp_path / 'export'), q)
+    sources = print_c.sources(model, keep=True)
+    found = c_engine.layers(model, sources, q, options(target))
+    assert_equal(model, found, wanted)
+
+
+@pytest.mark.parametrize('make', [networks, planes])
 @pytest.mark.parametrize('seed', range(4))
-def test_whole_networks(seed, tmp_path):
-  register = [
-    specs.Accumulator(4, 'saturate', 5, 'dot'),
-    specs.Accumulator(4, 'wrap', 5, 'popcount'),
-    specs.Accumulator(3, 'saturate', 1, 'popcount'),
-    specs.Accumulator(5, 'exact', 8, 'dot'),
-  ][seed]
-  model = networks.network(seed, register)
+def test_whole_networks(seed, make, tmp_path):
+  model = make.network(seed, REGISTERS[seed])
   files.write(tmp_path / 'export', model)
-  q = networks.clips(20, seed)
+  q = make.clips(20, seed)
   wanted = golden.intermediates(golden.read(tmp_path / 'export'), q)
   found = c_engine.intermediates(tmp_path / 'export', q)
   assert_equal(model, found, wanted)
@@ -113,11 +128,24 @@ def test_whole_networks(seed, tmp_path):
   assert logits.dtype == np.int32
 
 
+def test_sanitizers_find_nothing_in_planes(tmp_path):
+  model, q = planes.network(1), planes.clips(6)
+  files.write(tmp_path / 'export', model)
+  wanted = golden.logits(golden.read(tmp_path / 'export'), q)
+  assert np.array_equal(sanitized(model, 'avx2', q, tmp_path), wanted)
+
+
 @pytest.mark.parametrize('name, target', [
   ('narrow', 'plain'), ('narrow', 'avx2'), ('wide', 'plain'),
 ])
 def test_sanitizers_find_nothing(name, target, expected, tmp_path):
-  print_c.write_sources(MODELS[name], tmp_path)
+  logits = sanitized(MODELS[name], target, Q, tmp_path)
+  assert np.array_equal(logits, expected[name]['classifier'])
+
+
+def sanitized(model, target, q, tmp_path):
+  """Logits of a program in which an error ends the run."""
+  print_c.write_sources(model, tmp_path)
   program = tmp_path / 'logits'
   subprocess.run(
     ['cc', '-std=c99', *options(target, '-O0'), *SANITIZE, f'-I{tmp_path}',
@@ -125,11 +153,10 @@ def test_sanitizers_find_nothing(name, target, expected, tmp_path):
     check=True,
   )
   done = subprocess.run(
-    [program], input=Q.tobytes(), capture_output=True, check=True
+    [program], input=q.tobytes(), capture_output=True, check=True
   )
   assert not done.stderr
-  logits = np.frombuffer(done.stdout, np.int32).reshape(len(Q), -1)
-  assert np.array_equal(logits, expected[name]['classifier'])
+  return np.frombuffer(done.stdout, np.int32).reshape(len(q), -1)
 
 
 def test_class_names_and_ties(tmp_path):

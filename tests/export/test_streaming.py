@@ -12,6 +12,7 @@ from bnn_jax.export import streaming
 from bnn_jax.export import windows
 from tests import tiny
 from tests.export import networks
+from tests.export import planes
 
 REGISTERS = [
   specs.Accumulator(bits, mode, simd, unit)
@@ -123,3 +124,18 @@ def test_a_stream_is_the_training_graph(padding):
     count = len(clips) // len(q)
     found = [s.push(one)[:count] for s, one in zip(streams, q, strict=True)]
     assert np.array_equal(np.concatenate(found), expected)
+
+
+def test_a_network_that_needs_whole_clips_is_refused():
+  model = planes.network()
+  for make in (streaming.Clip, windows.windows, windows.Sliding):
+    with pytest.raises(
+      errors.UserError, match=r'layer encode \(thermometer\) needs whole clips'
+    ):
+      make(model)
+  silent = networks.changed(model, 'encode', silence=None)
+  silent = networks.changed(silent, 'image', shape=(9, 6, 3))
+  with pytest.raises(
+    errors.UserError, match=r'layer image \(reshape\) needs whole clips'
+  ):
+    streaming.Clip(silent)

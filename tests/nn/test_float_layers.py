@@ -11,6 +11,11 @@ def test_scale():
                        'scale': jnp.array([2.0, 0.5])}}
   q = jnp.array([[[3, 6]]], jnp.uint8)
   assert float_layers.Scale().apply(inputs, q).tolist() == [[[4.0, 2.0]]]
+  silent = float_layers.Scale(silence=(1, 0)).apply(inputs, q)
+  assert silent[0, 0].tolist() == float_layers.Scale().apply(
+    inputs, jnp.zeros((1, 1, 2), jnp.uint8)
+  )[0, 0].tolist()
+  assert silent[:, 1:].tolist() == [[[4.0, 2.0]]]
 
 
 def test_batch_norm_moves_and_freezes():

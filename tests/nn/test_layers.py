@@ -208,6 +208,27 @@ def test_dense_equals_the_accumulator():
   assert np.array_equal(layer.apply(variables, x), expected)
 
 
+def test_a_dense_product_is_one_of_each_position():
+  random = np.random.default_rng(0)
+  register = accumulator_lib.Accumulator(3, 'saturate', 2)
+  layer = layers.BinaryConv(4, (), accumulator=register)
+  x = jnp.asarray(random.choice([-1.0, 1.0], (2, 3, 5, 9)))
+  variables = layer.init(jax.random.key(0), x)
+  found = layer.apply(variables, x)
+  assert found.shape == (2, 3, 5, 4)
+  alone = layer.apply(variables, x[1, 2])
+  assert np.array_equal(found[1, 2], alone)
+
+
+def test_silence_meets_no_threshold():
+  layer = layers.Thermometer(2, silence=(1, 2))
+  variables = {'inputs': {'thresholds': jnp.array([[1, 9]])}}
+  bits = layer.apply(variables, jnp.array([[[5], [9]]], jnp.uint8))
+  assert bits[0].tolist() == [
+    [-1, -1], [1, -1], [1, 1], [-1, -1], [-1, -1]
+  ]
+
+
 def test_observations_leave_only_where_asked_for():
   register = accumulator_lib.Accumulator(3, 'wrap', 2)
   layer = layers.BinaryConv(2, (3,), accumulator=register)

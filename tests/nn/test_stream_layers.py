@@ -20,6 +20,15 @@ def test_shortcut_drops_the_edges_before_it_strides():
   assert found[0, :, 0].tolist() == [1, 3, 5]
 
 
+def test_reshape_keeps_the_order_of_each_clip():
+  x = jnp.arange(24.0).reshape(2, 3, 4)
+  found = stream_layers.Reshape((3, 2, -1)).apply({}, x)
+  assert found.shape == (2, 3, 2, 2)
+  assert found[1, 0].tolist() == [[12, 13], [14, 15]]
+  flat = stream_layers.Reshape((-1,)).apply({}, found)
+  assert flat.tolist() == [list(range(12)), list(range(12, 24))]
+
+
 def test_add_saturates_with_the_gradient_of_a_sum():
   layer = stream_layers.Add(integer.StreamFormat(4, 0))
   r, y = jnp.array([3.0, 7.0, -8.0]), jnp.array([4.0, 1.0, -1.0])

@@ -28,17 +28,20 @@
 typedef char shifts_are_arithmetic[(-1 >> 1) == -1 ? 1 : -1];
 typedef char memory_is_as_stated[sizeof(memory) <= BNN_MEMORY ? 1 : -1];
 
-/* A convolution over time.
+/* A convolution over time, or over time and frequency: frames of one bin have
+ * the former.
  *
  * An output has `repeats` times `full_words` words of `full_lanes` lanes and,
  * where there are any, one word of `rest_lanes`. A word with d unequal lanes
  * adds its bias - scale * d to the register.
  */
 typedef struct {
-  int32_t frames;        /* Of the input. */
-  int32_t frame_bytes;   /* Of the input. */
-  int32_t positions;     /* Frames of the output. */
-  int32_t taps, stride, dilation, before;
+  int32_t frames, bins;  /* Of the input. */
+  int32_t place_bytes;   /* Of a frame's bin of the input. */
+  int32_t positions;     /* Of the output. */
+  int32_t columns;       /* Positions of a frame of the output. */
+  int32_t taps, stride, dilation, before;                  /* In time. */
+  int32_t bin_taps, bin_stride, bin_dilation, bin_before;  /* In frequency. */
   int32_t groups;
   int32_t lanes;         /* Input channels of a group. */
   int32_t outputs;       /* Of a group. */
@@ -87,12 +90,16 @@ BNN_INLINE int32_t popcount(uint64_t x) {
 BNN_INLINE void gather(const Conv *c, const uint8_t *bits, int32_t position,
                        int32_t group, uint8_t *operands) {
   const int32_t first = group * c->lanes;
+  const int32_t top = position / c->columns * c->stride - c->before;
+  const int32_t left = position % c->columns * c->bin_stride - c->bin_before;
   int32_t place = 0;
-  for (int32_t tap = 0; tap < c->taps; ++tap) {
-    const int32_t frame =
-        position * c->stride + tap * c->dilation - c->before;
-    const int is_inside = frame >= 0 && frame < c->frames;
-    const uint8_t *row = bits + (is_inside ? frame : 0) * c->frame_bytes;
+  for (int32_t tap = 0; tap < c->taps * c->bin_taps; ++tap) {
+    const int32_t frame = top + tap / c->bin_taps * c->dilation;
+    const int32_t bin = left + tap % c->bin_taps * c->bin_dilation;
+    const int is_inside =
+        frame >= 0 && frame < c->frames && bin >= 0 && bin < c->bins;
+    const uint8_t *row =
+        bits + (is_inside ? frame * c->bins + bin : 0) * c->place_bytes;
     if (c->lanes % 8 == 0) {
       for (int32_t i = 0; i < c->lanes / 8; ++i) {
         operands[place / 8 + i] = is_inside ? row[first / 8 + i] : 0;
