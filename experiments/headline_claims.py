@@ -1,0 +1,156 @@
+"""Sentences about our networks and the twins of published ones."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+from experiments import headline_compare
+from experiments import headline_networks
+from experiments import headline_results
+
+LESS = {
+  'operations': 'On-chip computation by (a), bit operations',
+  'area_time': 'On-chip computation by (b), area x busy time',
+  'cells': 'On-chip computation by (c), energy of the cells',
+  'table': 'On-chip computation by (c), energy with memories, by table',
+}
+FASTER = {
+  'area': 'Time of an inference on the same area',
+  'elements': 'Time of an inference on 16 elements',
+  'lanes': 'Time of an inference on 16 elements of as many lanes',
+}
+# What the paper reports, and what we aim at.
+GOALS = {
+  'area_time': (0.491, 0.70), 'cells': (0.491, 0.70), 'area': (0.21, 0.50)
+}
+
+_Values = Mapping[headline_networks.Name, float]
+
+
+def sentences(
+  comparisons: Sequence[headline_compare.Comparison]
+) -> list[str]:
+  """What may be claimed.
+
+  Args:
+    comparisons: with all twins.
+
+  Returns:
+    Sentences; none of them compares where too few of the ten methods qualify.
+  """
+  ten = headline_compare.of_the_ten(comparisons)
+  methods = headline_results.qualifying([each.twin.name for each in ten])
+  missing = list(_missing(comparisons))
+  if len(methods) < headline_results.ENOUGH:
+    return [
+      f'{len(methods)} of the ten methods can be compared '
+      f'({", ".join(methods) or "none"}), fewer than '
+      f'{headline_results.ENOUGH}: nothing is claimed.', *missing,
+    ]
+  found = [
+    f'Compared with {len(ten)} binary twins of {len(methods)} of the ten '
+    'methods, each with the smallest of our networks that is not below it.'
+  ]
+  for measure, words in (LESS | FASTER).items():
+    values = _values(ten, measure)
+    if values:
+      found.append(_range(words, values, measure in FASTER))
+  for measure in GOALS:
+    found += _goals(ten, measure)
+  return found + list(_extras(comparisons, ten)) + missing
+
+
+def _values(
+  comparisons: Sequence[headline_compare.Comparison], measure: str
+) -> dict[headline_networks.Name, float]:
+  """A measure by the names of twins, without those that lack it."""
+  values = {}
+  for each in comparisons:
+    assert each.match
+    value = (each.match.less | each.match.faster)[measure]
+    if value is not None:
+      values[each.twin.name] = value
+  return values
+
+
+def _range(words: str, values: _Values, is_speed: bool) -> str:
+  low = min(values, key=lambda name: values[name])
+  high = max(values, key=lambda name: values[name])
+  return (
+    f'{words}: {amount(values[low], is_speed)} than the best of the '
+    f'{len(values)} twins ({low}), {amount(values[high], is_speed)} than the '
+    f'worst ({high}).'
+  )
+
+
+def amount(value: float, is_speed: bool) -> str:
+  """A difference in words.
+
+  Args:
+    value: 1 minus our share of a cost; or our speed by another, minus 1.
+    is_speed: whether it is the latter.
+
+  Returns:
+    Such as '12.3 % less', '45.6 % slower'.
+  """
+  more, less = ('slower', 'faster') if is_speed else ('more', 'less')
+  return f'{abs(100 * value):.1f} % {less if value >= 0 else more}'
+
+
+def _goals(
+  ten: Sequence[headline_compare.Comparison], measure: str
+) -> Iterator[str]:
+  values, is_speed = _values(ten, measure), measure in FASTER
+  words = (LESS | FASTER)[measure]
+  for goal in GOALS[measure]:
+    failed = [name for name, value in values.items() if value < goal]
+    kept = len(values) - len(failed)
+    sentence = (
+      f'{words}: at least {amount(goal, is_speed)} than {kept} of '
+      f'{len(values)} twins'
+    )
+    if failed:
+      by_name = {each.twin.name: each for each in ten}
+      sentence += ', but not than ' + '; '.join(
+        f'{name} ({amount(values[name], is_speed)}; {_why(by_name[name])})'
+        for name in failed
+      )
+    yield f'{sentence}.'
+
+
+def _why(comparison: headline_compare.Comparison) -> str:
+  """Where the cost of a twin goes, step by step."""
+  assert comparison.match
+  steps = comparison.match.waterfall
+  return (
+    f'{comparison.match.ours} takes {steps["network"]:.0%} of its area x time '
+    f'on the same array, {steps["width"]:.0%} with the narrow accumulator, '
+    f'{steps["shift"]:.0%} with shift units'
+  )
+
+
+def _extras(
+  comparisons: Sequence[headline_compare.Comparison],
+  ten: Sequence[headline_compare.Comparison],
+) -> Iterator[str]:
+  for each in comparisons:
+    if each.match and each not in ten:
+      less, faster = each.match.less['area_time'], each.match.faster['area']
+      assert faster is not None
+      yield (
+        f'Beside the ten: {amount(less, False)} by (b) than {each.twin.name}, '
+        f'and {amount(faster, True)} on the same area ({_why(each)}).'
+      )
+
+
+def _missing(
+  comparisons: Sequence[headline_compare.Comparison]
+) -> Iterator[str]:
+  reasons: dict[str, list[str]] = {}
+  for each in comparisons:
+    if each.reason:
+      reasons.setdefault(each.reason, []).append(
+        f'{each.twin.name} ({each.twin.mean:.1%})'
+      )
+  for reason, names in reasons.items():
+    yield f'Not compared, {reason}: {", ".join(names)}.'
