@@ -89,8 +89,8 @@ def network(size: str) -> speech_resnet.SpeechResNet:
 
 
 def best_units(
-  rows: Sequence[Mapping[str, Any]], simd: int, machine: Machine, parts: areas.Areas,
-  numbers: tuple[int, ...] = UNITS,
+  rows: Sequence[Mapping[str, Any]], simd: int, machine: Machine,
+  parts: areas.Areas, numbers: tuple[int, ...] = UNITS,
 ) -> tuple[cost.Array, cost.Cost]:
   """The array with the smallest area times time, and its costs.
 

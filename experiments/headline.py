@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
                       help='JSON of experiments.compare')
   parser.add_argument('--library', default='osu018')
   parser.add_argument('--sizes', choices=('small', 'all'), default='small')
-  parser.add_argument('--registers', nargs='+', default=REGISTERS,
+  parser.add_argument('--registers', nargs='+', default=list(REGISTERS),
                       help='of the narrow arrays, such as wrap7 or saturate6')
   parser.add_argument('--json', type=pathlib.Path, metavar='FILE')
   parser.add_argument('--plots', type=pathlib.Path, metavar='FOLDER')
@@ -192,10 +192,10 @@ def _compared(
 ) -> dict[str, Any]:
   """Prints comparisons and sentences, and returns both."""
   sentences = headline_claims.sentences(comparisons)
-  print(headline_tables.comparison(accuracies.data, comparisons))
+  print(headline_tables.comparison(accuracies.title, comparisons))
   print(*sentences, sep='\n')
   return {
-    'data': accuracies.data, 'accuracies_by': accuracies.command,
+    'title': accuracies.title,
     'comparisons': [
       {
         'twin': each.twin._asdict() | {'name': str(each.twin.name)},

@@ -121,11 +121,12 @@ def _goals(
 def _why(comparison: headline_compare.Comparison) -> str:
   """Where the cost of a twin goes, step by step."""
   assert comparison.match
-  steps = comparison.match.waterfall
+  network, width, shift = (
+    f'{100 * share:.0f} %' for share in comparison.match.waterfall.values()
+  )
   return (
-    f'{comparison.match.ours} takes {steps["network"]:.0%} of its area x time '
-    f'on the same array, {steps["width"]:.0%} with the narrow accumulator, '
-    f'{steps["shift"]:.0%} with shift units'
+    f'{comparison.match.ours} takes {network} of its area x time on the same '
+    f'array, {width} with the narrow accumulator, {shift} with shift units'
   )
 
 
@@ -150,7 +151,8 @@ def _missing(
   for each in comparisons:
     if each.reason:
       reasons.setdefault(each.reason, []).append(
-        f'{each.twin.name} ({each.twin.mean:.1%})'
+        f'{each.twin.name} ({100 * each.twin.accuracy:.1f} %)'
+        if each.twin.accuracy else str(each.twin.name)
       )
   for reason, names in reasons.items():
     yield f'Not compared, {reason}: {", ".join(names)}.'

@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
   Attributes:
     twin: its result.
-    match: None where it is undertrained, or none of ours is as accurate.
+    match: None where its marks forbid it, or none of ours is as accurate.
   """
 
   twin: headline_results.Result
@@ -51,8 +51,8 @@ class Comparison(NamedTuple):
     """Why there is no match; '' where there is one."""
     if self.match:
       return ''
-    if self.twin.undertrained:
-      return 'undertrained'
+    if self.twin.unfit:
+      return self.twin.unfit
     return 'no network of ours is as accurate'
 
 
@@ -88,7 +88,7 @@ def _match(
   twin: headline_results.Result,
   ours: Mapping[headline_results.Result, _Points], parts: areas.Areas,
 ) -> Match | None:
-  if twin.undertrained:
+  if twin.unfit:
     return None
   rows = headline_networks.layers(twin.name, 'binary')
   theirs, arrangement = _at_best(rows, headline_costs.USUAL, parts)
@@ -97,7 +97,7 @@ def _match(
     result: headline_costs.best(points).area_time
     for result, points in found.items()
   }
-  chosen = headline_results.smallest(list(ours), costs, twin.mean)
+  chosen = headline_results.smallest(list(ours), costs, twin.accuracy)
   if chosen is None:
     return None
   best = headline_costs.best(found[chosen])

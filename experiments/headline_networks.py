@@ -14,7 +14,8 @@ from typing import NamedTuple
 from bnn_jax.models import profile
 from bnn_jax.training import setup
 
-OURS = 'speech_resnet'
+# As `experiments.compare` calls our network.
+OURS = 'ours'
 SIZES = ('S', 'M', 'L')
 
 
@@ -22,7 +23,7 @@ class Name(NamedTuple):
   """A network.
 
   Attributes:
-    method: name of its file in `bnn_jax.models`.
+    method: name of its file in `configs/baselines`, or `OURS`.
     size: as its configuration calls it.
   """
 

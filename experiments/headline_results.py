@@ -1,13 +1,9 @@
-"""Accuracies that networks are compared at, of a file of results.
+"""Accuracies that networks are compared at, as `experiments.compare` has them.
 
-The file is JSON: `data` and `command` tell where it comes from, and each of
-`rows` has
-
-  method, size, variant    'float', 'binary' or 'overflow'
-  accumulator              {'bits': 7, 'overflow_mode': 'wrap', 'simd': 64};
-                           null where nothing overflows
-  accuracy                 {'mean': 0.93, 'deviation': 0.002, 'seeds': 3}
-  undertrained             whether its float network stayed too far behind
+It writes JSON with a `title`, which names the data, and `rows`. Of a row are
+read: `name`, `size` and `variant` of the network; `accumulator_bits` and
+`overflow_mode`; `accuracy` and `deviation` in percent, over `seeds`; `command`;
+and its `marks`, some of which forbid to claim anything.
 """
 
 from collections.abc import Mapping
@@ -24,8 +20,10 @@ from experiments import headline_networks
 
 # Methods of the ten without which nothing is claimed.
 ENOUGH = 6
-# Lanes of a word where a file does not tell them: those of `configs.kws`.
-_SIMD = 64
+# Marks of a twin with which nothing is claimed.
+UNFIT = ('not run', 'float not run', 'undertrained')
+# Lanes of a word in training, as `configs.kws` has them.
+SIMD = 64
 
 
 class Result(NamedTuple):
@@ -33,51 +31,45 @@ class Result(NamedTuple):
 
   Attributes:
     name: of it.
-    variant: 'float', 'binary' or 'overflow'.
-    bits: of its accumulators; None where nothing overflows.
+    bits: of its accumulators.
     overflow_mode: of them.
-    simd: lanes of a word in training.
-    mean: share of test clips that it gets right, over seeds.
+    accuracy: share of clips that it gets right, over seeds.
     deviation: of it; None of a single seed.
     seeds: their number.
-    undertrained: supports no claim.
+    unfit: those of its marks that are in `UNFIT`, by commas.
+    command: of its training.
   """
 
   name: headline_networks.Name
-  variant: str
-  bits: int | None
+  bits: int
   overflow_mode: str
-  simd: int
-  mean: float
+  accuracy: float
   deviation: float | None
   seeds: int
-  undertrained: bool
+  unfit: str
+  command: str
 
   @property
   def machine(self) -> headline_costs.Machine:
     """What a network that is trained through overflow runs on."""
-    assert self.bits is not None
-    return headline_costs.register(
-      self.bits, self.overflow_mode, simd=self.simd
-    )
+    return headline_costs.register(self.bits, self.overflow_mode, simd=SIMD)
 
   def __str__(self):
-    register = f' {self.overflow_mode} {self.bits}' if self.bits else ''
-    return f'{self.name}{register}'
+    if self.overflow_mode == 'exact':
+      return str(self.name)
+    return f'{self.name}, {self.overflow_mode} {self.bits}'
 
 
 class Accuracies(NamedTuple):
   """Results of one data set.
 
   Attributes:
-    data: its name.
-    command: that made them.
-    twins: the binary networks of published methods.
+    title: the data set's name, and what else the file tells of all.
+    twins: the binary networks of published methods, run or not.
     ours: of our networks, those that overflow.
   """
 
-  data: str
-  command: str
+  title: str
   twins: tuple[Result, ...]
   ours: tuple[Result, ...]
 
@@ -92,12 +84,13 @@ def read(path: pathlib.Path) -> Accuracies:
     What of it is compared.
 
   Raises:
-    UserError: no such file, or something in it is missing or no accuracy.
+    UserError: no such file, or it is of another kind.
   """
   try:
     content = json.loads(path.read_text())
-    results = [_result(row) for row in content['rows']]
-    data, command = content['data'], content['command']
+    twins = [_result(row) for row in content['rows'] if _is_twin(row)]
+    ours = [_result(row) for row in content['rows'] if _is_ours(row)]
+    return Accuracies(content['title'], tuple(twins), tuple(ours))
   except OSError as error:
     raise errors.UserError(
       f'{path} cannot be read ({error.strerror}); give the JSON that '
@@ -108,33 +101,28 @@ def read(path: pathlib.Path) -> Accuracies:
       f'{path} is no file of results ({error!r}); give the JSON that '
       'experiments.compare wrote.'
     ) from error
-  behind = {result.name for result in results if result.undertrained}
-  twins = [
-    result._replace(undertrained=result.name in behind) for result in results
-    if result.variant == 'binary' and result.name.method in methods.BUILDERS
-  ]
-  ours = [
-    result for result in results if result.variant == 'overflow'
-    and result.name.method == headline_networks.OURS
-  ]
-  return Accuracies(data, command, tuple(twins), tuple(ours))
+
+
+def _is_twin(row: Mapping[str, Any]) -> bool:
+  return row['variant'] == 'binary' and row['name'] in methods.BUILDERS
+
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+  narrow = row['overflow_mode'] in ('wrap', 'saturate')
+  return (
+    narrow and row['name'] == headline_networks.OURS
+    and row['accuracy'] is not None
+  )
 
 
 def _result(row: Mapping[str, Any]) -> Result:
-  register = row['accumulator'] or {}
-  accuracy = row['accuracy']
-  name = headline_networks.Name(row['method'], row['size'])
-  if not 0 <= accuracy['mean'] <= 1:
-    raise errors.UserError(
-      f'the accuracy of {name}, {accuracy["mean"]}, is no share; give 0.93 for '
-      '93 %.'
-    )
-  narrow = row['variant'] == 'overflow'
+  deviation = row['deviation']
   return Result(
-    name, row['variant'], register['bits'] if narrow else None,
-    register['overflow_mode'] if narrow else 'exact',
-    register.get('simd', _SIMD), accuracy['mean'], accuracy['deviation'],
-    accuracy['seeds'], bool(row['undertrained']),
+    headline_networks.Name(row['name'], row['size']), row['accumulator_bits'],
+    row['overflow_mode'], (row['accuracy'] or 0.0) / 100,
+    None if deviation is None else deviation / 100, row['seeds'],
+    ', '.join(mark for mark in row['marks'] if mark in UNFIT),
+    row['command'] or '',
   )
 
 
@@ -151,7 +139,7 @@ def smallest(
   Returns:
     The result, or None where no network reaches it.
   """
-  reached = [result for result in ours if result.mean >= accuracy]
+  reached = [result for result in ours if result.accuracy >= accuracy]
   return min(reached, default=None, key=lambda result: (
     headline_networks.SIZES.index(result.name.size), costs[result]
   ))

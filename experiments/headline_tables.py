@@ -8,6 +8,7 @@ from experiments import headline_claims
 from experiments import headline_compare
 from experiments import headline_costs
 from experiments import headline_networks
+from experiments import headline_results
 
 # Points by label of the machine, arrangement and lanes of a word.
 Costs = Mapping[str, Mapping[str, Mapping[int, headline_costs.Point]]]
@@ -145,7 +146,7 @@ def published(found: Mapping[headline_networks.Name, dict[str, int]]) -> str:
 
 
 def comparison(
-  data: str, comparisons: Sequence[headline_compare.Comparison]
+  title: str, comparisons: Sequence[headline_compare.Comparison]
 ) -> str:
   """All twins, and our networks beside them."""
   head = [
@@ -154,8 +155,8 @@ def comparison(
     '(b), thresholds', '(b), bound', 'same area, bound',
   ]
   return markdown(
-    f'At equal accuracy on {data}', head,
-    [[str(each.twin.name), f'{each.twin.mean:.1%}', *_match(each)]
+    f'At equal accuracy: {title}', head,
+    [[str(each.twin.name), _right(each.twin), *_match(each)]
      for each in comparisons],
   )
 
@@ -167,11 +168,20 @@ def _match(each: headline_compare.Comparison) -> list[str]:
   less = [_amount(value, False) for value in match.less.values()]
   faster = [_amount(value, True) for value in match.faster.values()]
   return [
-    str(match.ours), f'{match.ours.mean:.1%}', match.arrangement, *less,
-    *faster, _amount(match.threshold, False),
+    str(match.ours), _right(match.ours), match.arrangement, *less, *faster,
+    _amount(match.threshold, False),
     _amount(match.bound['area_time'], False),
     _amount(match.bound['area'], True),
   ]
+
+
+def _right(result: headline_results.Result) -> str:
+  if not result.seeds:
+    return ''
+  text = f'{100 * result.accuracy:.1f}'
+  if result.deviation is None:
+    return text
+  return f'{text} ± {100 * result.deviation:.1f}'
 
 
 def _amount(value: float | None, is_speed: bool) -> str:
