@@ -1,5 +1,7 @@
 """Parts whose areas and paths are easy to add up, and a layer on them."""
 
+import pathlib
+
 from bnn_jax.accelerator import areas
 from experiments import array_costs
 
@@ -26,7 +28,7 @@ def _elements(simd, bits):
 
 # Nothing is added for registers that wait for a shared unit.
 PARTS = areas.Areas(
-  source=None, library='cells', tools={}, rows={
+  pathlib.Path('synthesis_cells.json'), library='cells', tools={}, rows={
     'elements': [
       _elements(simd, bits) for simd in array_costs.SIMD for bits in BITS
     ],

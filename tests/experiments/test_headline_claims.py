@@ -78,8 +78,8 @@ def test_claims():
   )
   assert 'of the 5 twins' in found[7]
   why = (
-    'ours S, wrap 7 takes 150 % of its area x time on the same array, 70 % with '
-    'the narrow accumulator, {} with shift units'
+    'ours S, wrap 7 takes 150 % of its area x time on the same array, 70 % '
+    'with the narrow accumulator, {} with shift units'
   )
   assert found[8:10] == [
     'On-chip computation by (b), area x busy time: at least 49.1 % less than 6 '
