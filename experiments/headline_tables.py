@@ -57,7 +57,7 @@ def _cost(point: headline_costs.Point) -> list[str]:
     str(point.array.simd), str(point.array.lanes), f'{point.area / 1000:.1f}',
     f'{point.clock:.2f}', f'{point.total_cycles:,}', f'{1e6 * point.time:,.1f}',
     f'{1e-6 * point.operations:,.2f}', f'{point.area_time:,.4g}',
-    f'{1e-6 * point.cells:,.3g}', f'{1e-6 * point.table:,.3g}',
+    f'{1e-6 * point.cells:,.4g}', f'{1e-6 * point.table:,.4g}',
   ]
 
 
@@ -73,10 +73,11 @@ def _shares(
   depthwise = {
     layer.name for layer in layers if layer.groups == layer.features > 1
   }
-  return [
-    f'{sum(point.cycles[name] for name in names) / point.total_cycles:.0%}'
+  taken = [
+    sum(cycles for name, cycles in point.cycles.items() if name in names)
     for names in (real, depthwise)
   ]
+  return [f'{cycles / point.total_cycles:.0%}' for cycles in taken]
 
 
 def mechanism(
@@ -88,7 +89,9 @@ def mechanism(
     found: of each network.
     base: label of the usual array.
   """
-  labels = [name for name in next(iter(found.values())) if name != base]
+  labels = list(dict.fromkeys(
+    label for costs in found.values() for label in costs if label != base
+  ))
   head = ['network'] + [
     f'{arrangement}: {label}'
     for arrangement in headline_costs.ARRANGEMENTS for label in labels
@@ -105,6 +108,9 @@ def _changes(costs: Costs, labels: Sequence[str], base: str) -> list[str]:
   for arrangement in headline_costs.ARRANGEMENTS:
     usual = headline_costs.best(costs[base][arrangement]).area_time
     for label in labels:
+      if label not in costs:
+        cells.append('')
+        continue
       other = headline_costs.best(costs[label][arrangement]).area_time
       cells.append(f'{other / usual - 1:+.1%}')
   return cells

@@ -56,7 +56,9 @@ def test_costs_alone_compare_nothing(capsys, tmp_path):
     *(name.method for name in (*TEN, *headline_networks.EXTRAS)), *['ours'] * 3
   ]
   # Of two arrangements and five widths of words.
-  machines = ['usual', 'wrap 8, shift', 'wrap 7, shift', '16 bits, threshold']
+  machines = [
+    'usual', 'wrap 8, shift', 'wrap 7, shift', '16 bits, threshold', 'suited',
+  ]
   arrays = [point['array'] for point in found['networks'][0]['points']]
   assert arrays == [label for label in machines for _ in range(10)]
   assert 'sentences' not in found
