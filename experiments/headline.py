@@ -173,9 +173,10 @@ def _print_costs(
 def _shown(
   name: headline_networks.Name, costs: headline_tables.Costs
 ) -> list[str]:
-  """Twins are shown on the usual array and a better one, ours on all."""
-  ours = name.method == headline_networks.OURS
-  return [*costs] if ours else [USUAL, SUITED]
+  """Ours are shown on all arrays; twins on the usual one and a better one."""
+  if name.method == headline_networks.OURS:
+    return [*costs]
+  return [USUAL] + [SUITED] * (costs[SUITED] != costs[USUAL])
 
 
 def _networks(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import itertools
 import math
 import pathlib
 
@@ -13,7 +14,7 @@ from experiments import headline_costs
 
 _COLORS = ('#8a939e', '#00798c', '#d1495b', '#1b1f24', '#edae49', '#66a182')
 _COLUMNS = 3
-_STEPS = ('twin', 'network', 'width', 'shift BN')
+_STEPS = ('twin', 'network', 'width', 'shift BN', 'ours')
 
 
 def lanes(
@@ -74,19 +75,22 @@ def waterfall(
 
 
 def _panel(axis, comparison: headline_compare.Comparison) -> None:
-  """One twin: bars hang between the steps' levels, the last one stands."""
+  """One twin: its bar, changes that hang between two levels, and our bar."""
   assert comparison.match
   levels = [1.0, *comparison.match.waterfall.values()]
-  for i, level in enumerate(levels):
-    before = levels[i - 1] if i else 0.0
-    color = _COLORS[2] if level > before and i else _COLORS[1]
-    axis.bar(
-      i, 100 * (level - before), bottom=100 * before, width=0.6,
-      color=_COLORS[0] if i == 0 else color,
-    )
+  bars = [
+    (0.0, levels[0], '100', _COLORS[0]),
+    *(
+      (before, level, f'{100 * (level - before):+.1f}',
+       _COLORS[2] if level > before else _COLORS[1])
+      for before, level in itertools.pairwise(levels)
+    ),
+    (0.0, levels[-1], f'{100 * levels[-1]:.1f}', _COLORS[3]),
+  ]
+  for i, (bottom, top, words, color) in enumerate(bars):
+    axis.bar(i, 100 * (top - bottom), bottom=100 * bottom, color=color)
     axis.annotate(
-      f'{100 * level:.3g}', (i, 100 * max(level, before)), ha='center',
-      va='bottom', fontsize=8,
+      words, (i, 100 * max(top, bottom)), ha='center', va='bottom', fontsize=8
     )
   axis.set_xticks(range(len(_STEPS)), _STEPS, fontsize=8)
   axis.set_ylim(0, 115 * max(levels))
