@@ -59,10 +59,17 @@ def main(arguments: Sequence[str]) -> None:
       headline_networks.layers(name, 'float')
     ) for name in names
   }
-  _print_costs(found, published, parts)
+  moved = {name: _moved(name, found[name], parts) for name in names}
+  _print_costs(found, parts)
+  print(headline_tables.speeds(moved))
+  print(headline_tables.lanes(SHOWN, found[SHOWN]))
+  print(headline_tables.published(published))
   results: dict[str, Any] = {
     'library': parts.library, 'tools': parts.tools,
-    'networks': _networks(found, published),
+    'networks': [
+      _network(name, found[name])
+      | {'published': published[name], 'moved': moved[name]} for name in names
+    ],
   }
   comparisons = []
   if accuracies:
@@ -146,10 +153,19 @@ def _costs(
   return found
 
 
-def _print_costs(
-  found: _Costs, published: Mapping[headline_networks.Name, dict[str, int]],
+def _moved(
+  name: headline_networks.Name, costs: headline_tables.Costs,
   parts: areas.Areas,
-) -> None:
+) -> dict[str, dict[str, float | None]]:
+  """Speed-ups of the same network on each other array."""
+  return {
+    label: headline_costs.moved(
+      _rows(name), found, costs[USUAL]['shared'], parts
+    ) for label, found in costs.items() if label not in (USUAL, SUITED)
+  }
+
+
+def _print_costs(found: _Costs, parts: areas.Areas) -> None:
   rows = {name: _rows(name) for name in found}
   for arrangement in headline_costs.ARRANGEMENTS:
     points = {
@@ -166,8 +182,6 @@ def _print_costs(
   print(f'{SUITED}: the usual array, were real parts free and each element fed '
         'with words of its own at no cost.\n')
   print(headline_tables.mechanism(found, USUAL))
-  print(headline_tables.lanes(SHOWN, found[SHOWN]))
-  print(headline_tables.published(published))
 
 
 def _shown(
@@ -179,21 +193,19 @@ def _shown(
   return [USUAL] + [SUITED] * (costs[SUITED] != costs[USUAL])
 
 
-def _networks(
-  found: _Costs, published: Mapping[headline_networks.Name, dict[str, int]]
-) -> list[dict[str, Any]]:
-  return [
-    {
-      **name._asdict(), 'published_operations': published[name],
-      'real_parts': headline_networks.REAL_PARTS.get(name.method, ''),
-      'points': [
-        {'array': label, 'arrangement': arrangement} | _point(point)
-        for label, arrangements in costs.items()
-        for arrangement, points in arrangements.items()
-        for point in points.values()
-      ],
-    } for name, costs in found.items()
-  ]
+def _network(
+  name: headline_networks.Name, costs: headline_tables.Costs
+) -> dict[str, Any]:
+  return {
+    **name._asdict(),
+    'real_parts': headline_networks.REAL_PARTS.get(name.method, ''),
+    'points': [
+      {'array': label, 'arrangement': arrangement} | _point(point)
+      for label, arrangements in costs.items()
+      for arrangement, points in arrangements.items()
+      for point in points.values()
+    ],
+  }
 
 
 def _point(point: headline_costs.Point) -> dict[str, Any]:

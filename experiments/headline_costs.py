@@ -211,6 +211,27 @@ def fastest(
   )
 
 
+def moved(
+  rows: Rows, found: Mapping[str, Mapping[int, Point]],
+  usual: Mapping[int, Point], parts: areas.Areas,
+) -> dict[str, float | None]:
+  """Speed-ups of a network that is moved from the usual array.
+
+  Args:
+    rows: `layers` of its profile.
+    found: its points on another machine, by arrangement and lanes.
+    usual: those on the usual array, of shared units.
+    parts: measured.
+
+  Returns:
+    As `speed_ups`, of shared units.
+  """
+  points, before = found['shared'], best(usual)
+  return speed_ups(
+    best(points), rows, before, points.get(before.array.simd), parts
+  )
+
+
 def waterfall(
   theirs: Point, our_rows: Rows, ours: Machine, arrangement: str,
   parts: areas.Areas,

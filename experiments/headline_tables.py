@@ -116,6 +116,32 @@ def _changes(costs: Costs, labels: Sequence[str], base: str) -> list[str]:
   return cells
 
 
+def speeds(
+  found: Mapping[
+    headline_networks.Name, Mapping[str, Mapping[str, float | None]]
+  ],
+) -> str:
+  """Speed of the same network on other arrays than the usual one.
+
+  Args:
+    found: speed-ups by network, label and `headline_costs.SPEEDS`.
+  """
+  labels = list(next(iter(found.values())))
+  columns = ('area', 'lanes')
+  words = {'area': 'same area', 'lanes': 'as many lanes'}
+  return markdown(
+    'Speed on other arrays of shared units, each at its best lanes, against '
+    'usual',
+    ['network'] + [f'{label}: {words[c]}' for label in labels for c in columns],
+    [[str(name), *(_speed(each[label][c]) for label in labels for c in columns)]
+     for name, each in found.items()],
+  )
+
+
+def _speed(speed_up: float | None) -> str:
+  return '' if speed_up is None else f'{speed_up - 1:+.1%}'
+
+
 def lanes(name: headline_networks.Name, found: Costs) -> str:
   """Where the optimum of a network lies, by machine and arrangement.
 

@@ -61,6 +61,7 @@ def test_costs_alone_compare_nothing(capsys, tmp_path):
   ]
   arrays = [point['array'] for point in found['networks'][0]['points']]
   assert arrays == [label for label in machines for _ in range(10)]
+  assert set(found['networks'][0]['moved']) == {*machines[1:-1]}
   assert 'sentences' not in found
   assert [p.name for p in tmp_path.glob('*.svg')] == ['headline_lanes.svg']
 

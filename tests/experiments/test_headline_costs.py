@@ -91,6 +91,18 @@ def test_shared_units_on_an_area():
   assert (found.array.pes, found.array.lanes) == (8, 4)
 
 
+def test_moved_to_narrow_registers():
+  rows = [headline_parts.layer(positions=100)]
+  usual = headline_costs.points(rows, headline_costs.USUAL, PARTS)['shared']
+  found = headline_costs.points(rows, SHIFT, PARTS)
+  speed_ups = headline_costs.moved(rows, found, usual, PARTS)
+  # Both at 16 lanes, as in `test_headline_compare`: 421 cycles of 4 ns, and 320
+  # of 2 ns.
+  assert speed_ups['elements'] == speed_ups['lanes'] == pytest.approx(
+    421 * 4 / (320 * 2)
+  )
+
+
 def test_an_area_for_nothing():
   array = cost.Array(simd=16, bits=8, norm='shift', lanes=16)
   with pytest.raises(errors.UserError, match='136 um2, more than 100'):

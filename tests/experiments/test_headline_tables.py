@@ -73,6 +73,16 @@ def test_lanes_mark_the_best():
     assert [list(points)[i] for i in marked] == [best]
 
 
+def test_speeds():
+  text = headline_tables.speeds({
+    TWIN: {'narrow': {'area': 1.5, 'elements': 9.0, 'lanes': None}}
+  })
+  assert text.splitlines()[2] == (
+    '| network | narrow: same area | narrow: as many lanes |'
+  )
+  assert text.splitlines()[4] == '| kwt 1 | +50.0% |  |'
+
+
 def test_published():
   text = headline_tables.published({TWIN: {'float': 12_400_000, 'int8': 6e5}})
   assert cells(text, 0) == ['kwt 1', '12', '1']
