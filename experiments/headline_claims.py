@@ -21,7 +21,8 @@ FASTER = {
 }
 # What the paper reports, and what we aim at.
 GOALS = {
-  'area_time': (0.491, 0.70), 'cells': (0.491, 0.70), 'area': (0.21, 0.50)
+  'area_time': (0.491, 0.70), 'cells': (0.491, 0.70), 'table': (0.491, 0.70),
+  'area': (0.21, 0.50),
 }
 
 _Values = Mapping[headline_networks.Name, float]

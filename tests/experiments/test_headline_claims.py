@@ -88,7 +88,7 @@ def test_claims():
     'of 6 twins, but not than matchboxnet 3x1x64 (50.0 % less; '
     f'{why.format("50 %")}).',
   ]
-  assert found[14:] == [
+  assert found[16:] == [
     'Beside the ten: 25.0 % more by (b) than dnn S, and 100.0 % faster on the '
     f'same area ({why.format("125 %")}).'
   ]
