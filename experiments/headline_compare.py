@@ -24,6 +24,7 @@ class Match(NamedTuple):
       an array that is better suited to the twin (`headline_networks.generous`).
     threshold: as `less` by 'area_time', were each sum of the twin followed by a
       sign alone, so that 16 bits and thresholds could do.
+    weights: bits of our weights by those of the twin.
   """
 
   ours: headline_results.Result
@@ -33,6 +34,7 @@ class Match(NamedTuple):
   waterfall: dict[str, float]
   bound: dict[str, float]
   threshold: float
+  weights: float
 
 
 class Comparison(NamedTuple):
@@ -119,6 +121,8 @@ def _match(
     ),
     bound=_bound(rows, best, our_rows, parts),
     threshold=1 - best.area_time / threshold.area_time,
+    weights=headline_costs.weight_bits(our_rows)
+    / headline_costs.weight_bits(rows),
   )
 
 

@@ -261,6 +261,14 @@ def waterfall(
   }
 
 
+def weight_bits(rows: Rows) -> int:
+  """Weights of a binary network; attention, where both are data, has none."""
+  return sum(
+    layer.macs // layer.positions for layer in workload.layers(rows)
+    if layer.weight_bits == 1
+  )
+
+
 def published_operations(rows: Rows) -> dict[str, int]:
   """Operations of a network as published, by `FORMS`.
 

@@ -24,7 +24,7 @@ def comparison(name, less=0.8, faster=1.0, lanes=0.5, matched=True, **fields):
     less=dict.fromkeys(('operations', 'area_time', 'cells', 'table'), less),
     faster={'area': faster, 'elements': -0.25, 'lanes': lanes},
     waterfall={'network': 1.5, 'width': 0.7, 'shift': 1 - less},
-    bound={'area_time': 0.1, 'area': 0.1}, threshold=0.2,
+    bound={'area_time': 0.1, 'area': -0.1}, threshold=-0.2, weights=3.0,
   )
   return headline_compare.Comparison(result(name), match)
 
@@ -32,6 +32,7 @@ def comparison(name, less=0.8, faster=1.0, lanes=0.5, matched=True, **fields):
 @pytest.mark.parametrize('value, is_speed, words', [
   (0.4912, False, '49.1 % less'), (-1.5, False, '150.0 % more'),
   (0.21, True, '21.0 % faster'), (-0.5, True, '50.0 % slower'),
+  (21.7506, True, '2,175.1 % faster'),
 ])
 def test_amounts(value, is_speed, words):
   assert headline_claims.amount(value, is_speed) == words
@@ -77,18 +78,29 @@ def test_claims():
     '(cnn_trad_fpool3).'
   )
   assert 'of the 5 twins' in found[7]
-  why = (
-    'ours S, wrap 7 takes 150 % of its area x time on the same array, 70 % '
-    'with the narrow accumulator, {} with shift units'
-  )
-  assert found[8:10] == [
+  twin = 'cnn_trad_fpool3'
+  assert found[8:11] == [
+    f'{words}: {amount} than the best of the 6 twins ({twin}), {amount} than '
+    f'the worst ({twin}).' for words, amount in (
+      ('By (b), were the twins on 16 bits with thresholds', '20.0 % more'),
+      ('By (b), were the twins on arrays that suit them', '10.0 % less'),
+      ('Time on the same area, were twins on arrays that suit them',
+       '10.0 % slower'),
+    )
+  ]
+  assert found[11:13] == [
     'On-chip computation by (b), area x busy time: at least 49.1 % less than 6 '
     'of 6 twins.',
     'On-chip computation by (b), area x busy time: at least 70.0 % less than 5 '
-    'of 6 twins, but not than matchboxnet 3x1x64 (50.0 % less; '
-    f'{why.format("50 %")}).',
+    'of 6 twins, but not than matchboxnet 3x1x64 (50.0 % less).',
   ]
-  assert found[16:] == [
+  why = (
+    'Of {}: ours S, wrap 7 takes 150 % of its area x time on the same array, '
+    '70 % with the narrow accumulator, {} % with shift units; it has 300 % of '
+    'its bits of weights.'
+  )
+  assert found[19:] == [
+    why.format('matchboxnet 3x1x64', 50),
     'Beside the ten: 25.0 % more by (b) than dnn S, and 100.0 % faster on the '
-    f'same area ({why.format("125 %")}).'
+    'same area. ' + why.format('dnn S', 125),
   ]

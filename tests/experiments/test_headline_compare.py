@@ -61,6 +61,7 @@ def test_by_hand():
   # 8 thresholds of 16 um2 leave 3 cycles an output.
   thresholds = (16 * 96 + 8 * 16) * 4 * (199 * 3 + 23)
   assert match.threshold == pytest.approx(1 - ours / thresholds)
+  assert match.weights == 1.0
   # Nothing of it could run on a better array.
   assert match.bound['area_time'] == match.less['area_time']
   assert match.bound['area'] == match.faster['area']

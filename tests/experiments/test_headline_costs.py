@@ -126,6 +126,14 @@ def test_waterfall_by_hand():
   })
 
 
+def test_bits_of_weights():
+  attention = headline_parts.layer(macs_by_width={'32x32': 7680})
+  # 48 operands of 16 outputs.
+  assert headline_costs.weight_bits(
+    [headline_parts.layer(), attention]
+  ) == 48 * 16
+
+
 def test_published_numbers():
   rows = [headline_parts.layer(
     macs=7680, macs_by_width={'32x32': 7680}, additions=3
