@@ -10,8 +10,11 @@ array, 16 bits with full batch normalization.
 """
 
 import argparse
+from collections.abc import Mapping
+from collections.abc import Sequence
 import itertools
 import pathlib
+from typing import Any
 from typing import NamedTuple
 
 from bnn_jax.accelerator import areas
@@ -32,6 +35,7 @@ class Machine(NamedTuple):
 
   bits: int
   norms: tuple[str, ...]
+  overflow_mode: str = 'wrap'
 
   def __str__(self):
     return f'{self.bits:>2} bits, {self.norms[0]}'
@@ -85,12 +89,24 @@ def network(size: str) -> speech_resnet.SpeechResNet:
 
 
 def best_units(
-  rows: list[dict], simd: int, machine: Machine, parts: areas.Areas
+  rows: Sequence[Mapping[str, Any]], simd: int, machine: Machine,
+  parts: areas.Areas, numbers: tuple[int, ...] = UNITS,
 ) -> tuple[cost.Array, cost.Cost]:
-  """The array with the smallest area times time, and its costs."""
+  """The array with the smallest area times time, and its costs.
+
+  Args:
+    rows: `layers` of the network's profile.
+    simd: lanes of a word.
+    machine: its accumulator and units.
+    parts: measured.
+    numbers: of units that 16 elements may have.
+  """
   arrays = [
-    cost.Array(simd=simd, bits=machine.bits, norm=norm, lanes=units)
-    for norm, units in itertools.product(machine.norms, UNITS)
+    cost.Array(
+      simd=simd, bits=machine.bits, overflow_mode=machine.overflow_mode,
+      norm=norm, lanes=units,
+    )
+    for norm, units in itertools.product(machine.norms, numbers)
   ]
   found = [(array, cost.evaluate(rows, array, parts)) for array in arrays]
   return min(found, key=lambda pair: pair[1].area_time)

@@ -18,7 +18,7 @@ from typing import Any
 
 from bnn_jax.accelerator import synthesis
 
-BITS = (6, 8, 12, 16)
+BITS = (5, 6, 7, 8, 12, 16)
 MODES = ('wrap', 'saturate')
 FIELDS = ('area', 'gates', 'path', 'power')
 

@@ -25,7 +25,7 @@ from bnn_jax.accelerator import synthesis
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
 SIMD = (16, 1, 8, 32, 64)
-BITS = (16, 8, 6)
+BITS = (16, 8, 6, 7, 5, 12)
 MODES = ('wrap', 'saturate')
 SPAN = 2
 # One element alone would have the control of an array, which all share.

@@ -1,0 +1,285 @@
+"""What networks cost on arrays of 16 elements, each at its best.
+
+On-chip computation is told in four ways:
+
+  operations  (a) of one bit, each weighed alike
+  area_time   (b) area of the array by the time that it is busy, um2 s
+  cells       (c) energy of the array by its cells, pJ
+  table       (c) energy of operations and memories by Horowitz's table, pJ
+
+and speed as the inverse of the time of an inference in three: on the same area,
+on as many elements, and on as many elements of as many lanes.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+from typing import NamedTuple
+
+from bnn_jax.accelerator import areas
+from bnn_jax.accelerator import cost
+from bnn_jax.accelerator import operations
+from bnn_jax.accelerator import workload
+from experiments import array_costs
+
+PES = 16
+# Numbers of units; with as many as elements, each has its own.
+ARRANGEMENTS = {'shared': (1, 2, 4, 8), 'private': (PES,)}
+MEASURES = ('operations', 'area_time', 'cells', 'table')
+SPEEDS = ('area', 'elements', 'lanes')
+# Bits of the published networks' numbers.
+FORMS = {'float': 32, 'int8': 8}
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Machine(NamedTuple):
+  """An accumulator and its units, at several widths of words.
+
+  Attributes:
+    each: accumulator, and kinds of units of which the better one counts.
+    simd: lanes of a word that are possible.
+  """
+
+  each: array_costs.Machine
+  simd: tuple[int, ...] = array_costs.SIMD
+
+
+class Point(NamedTuple):
+  """A network on an array.
+
+  Attributes:
+    array: the array.
+    area: of it, um2.
+    clock: of a cycle, ns.
+    cycles: of an inference, by layer.
+    time: of an inference, s.
+    kinds: operations by kind.
+    operations: see `MEASURES`, as all below.
+    area_time: um2 s.
+    cells: pJ.
+    table: pJ.
+  """
+
+  array: cost.Array
+  area: float
+  clock: float
+  cycles: Mapping[str, int]
+  time: float
+  kinds: Mapping[str, int]
+  operations: int
+  area_time: float
+  cells: float
+  table: float
+
+  @property
+  def total_cycles(self) -> int:
+    """Of all layers."""
+    return sum(self.cycles.values())
+
+  def measures(self) -> dict[str, float]:
+    """On-chip computation, by `MEASURES`."""
+    return {name: getattr(self, name) for name in MEASURES}
+
+
+def point(array: cost.Array, found: cost.Cost) -> Point:
+  """A network on an array whose parts are measured."""
+  assert found.area and found.clock and found.time
+  assert found.area_time and found.cells_energy
+  return Point(
+    array, found.area, found.clock, found.cycles, found.time,
+    dataclasses.asdict(found.operations), found.operations.total,
+    found.area_time, found.cells_energy,
+    found.operations_energy + found.memory_energy,
+  )
+
+
+USUAL = Machine(array_costs.USUAL)
+THRESHOLD = Machine(array_costs.Machine(16, ('threshold',)))
+
+
+def register(
+  bits: int, overflow_mode: str, norms: tuple[str, ...] = ('shift',),
+  simd: int = 64,
+) -> Machine:
+  """The machine of a network that is trained through overflow.
+
+  Args:
+    bits: P.
+    overflow_mode: 'wrap' or 'saturate'.
+    norms: kinds of units.
+    simd: lanes of a word in training. Sums that saturate depend on them, so
+      they are the only ones that such a network can run on; those that wrap do
+      not, and run on any.
+  """
+  any_lanes = overflow_mode == 'wrap'
+  return Machine(
+    array_costs.Machine(bits, norms, overflow_mode),
+    array_costs.SIMD if any_lanes else (simd,),
+  )
+
+
+def points(
+  rows: Rows, machine: Machine, parts: areas.Areas
+) -> dict[str, dict[int, Point]]:
+  """A network on all arrays of a machine.
+
+  Args:
+    rows: `layers` of its profile.
+    machine: accumulator and units.
+    parts: measured.
+
+  Returns:
+    By arrangement and lanes of a word, the array whose number of units is best.
+
+  Raises:
+    UserError: a part has not been measured.
+  """
+  return {
+    arrangement: {
+      simd: point(*array_costs.best_units(
+        rows, simd, machine.each, parts, numbers
+      ))
+      for simd in machine.simd
+    }
+    for arrangement, numbers in ARRANGEMENTS.items()
+  }
+
+
+def best(found: Mapping[int, Point]) -> Point:
+  """The point of the smallest area times time."""
+  return min(found.values(), key=lambda point: point.area_time)
+
+
+def speed_ups(
+  ours: Point, our_rows: Rows, theirs: Point, same_lanes: Point | None,
+  parts: areas.Areas,
+) -> dict[str, float | None]:
+  """How many times as fast as another network on its array ours is.
+
+  Args:
+    ours: our network, at its best.
+    our_rows: `layers` of its profile.
+    theirs: the other one, at its best.
+    same_lanes: ours on words of as many lanes as the other's; None where it
+      cannot run on such.
+    parts: measured.
+
+  Returns:
+    The speed-up for each of `SPEEDS`; None where there is none.
+  """
+  time = theirs.time
+  filled = fastest(ours.array, our_rows, theirs.area, parts)
+  return dict(zip(SPEEDS, (
+    time / filled.time, time / ours.time,
+    time / same_lanes.time if same_lanes else None,
+  ), strict=True))
+
+
+def fastest(
+  array: cost.Array, rows: Rows, limit: float, parts: areas.Areas
+) -> Point:
+  """A network on the fastest array that an area has room for.
+
+  Args:
+    array: whose elements it has; with units of their own if this has such,
+      otherwise any number of elements share one.
+    rows: `layers` of the network's profile.
+    limit: um2.
+    parts: measured.
+
+  Returns:
+    The network on that array.
+
+  Raises:
+    UserError: not even the fewest elements fit.
+  """
+  numbers = ARRANGEMENTS[
+    'private' if array.lanes == array.pes else 'shared'
+  ]
+  sharing = [
+    dataclasses.replace(array, pes=PES // units, lanes=1) for units in numbers
+  ]
+  fitting = [
+    one for one in sharing if cost.map_array(one, parts).area <= limit
+  ] or sharing[-1:]
+  arrays = [cost.at_area(one, limit, parts) for one in fitting]
+  return min(
+    (point(each, cost.evaluate(rows, each, parts)) for each in arrays),
+    key=lambda point: point.time,
+  )
+
+
+def moved(
+  rows: Rows, found: Mapping[str, Mapping[int, Point]],
+  usual: Mapping[int, Point], parts: areas.Areas,
+) -> dict[str, float | None]:
+  """Speed-ups of a network that is moved from the usual array.
+
+  Args:
+    rows: `layers` of its profile.
+    found: its points on another machine, by arrangement and lanes.
+    usual: those on the usual array, of shared units.
+    parts: measured.
+
+  Returns:
+    As `speed_ups`, of shared units.
+  """
+  points, before = found['shared'], best(usual)
+  return speed_ups(
+    best(points), rows, before, points.get(before.array.simd), parts
+  )
+
+
+def waterfall(
+  theirs: Point, our_rows: Rows, ours: Machine, arrangement: str,
+  parts: areas.Areas,
+) -> dict[str, float]:
+  """Where the difference comes from, one step after the other.
+
+  Args:
+    theirs: a network on the usual array.
+    our_rows: `layers` of our network's profile.
+    ours: its machine.
+    arrangement: of the units.
+    parts: measured.
+
+  Returns:
+    Area times time as shares of `theirs`: with our network on the usual array
+    ('network'), with our accumulator, too ('width'), and with our units
+    ('shift').
+  """
+  full = Machine(ours.each._replace(norms=USUAL.each.norms), ours.simd)
+  steps = {'network': USUAL, 'width': full, 'shift': ours}
+  return {
+    name: (
+      best(points(our_rows, machine, parts)[arrangement]).area_time
+      / theirs.area_time
+    )
+    for name, machine in steps.items()
+  }
+
+
+def weight_bits(rows: Rows) -> int:
+  """Weights of a binary network; attention, where both are data, has none."""
+  return sum(
+    layer.macs // layer.positions for layer in workload.layers(rows)
+    if layer.weight_bits == 1
+  )
+
+
+def published_operations(rows: Rows) -> dict[str, int]:
+  """Operations of a network as published, by `FORMS`.
+
+  Its normalizations are part of the weights then; numbers of each form are
+  multiplied and added as integers of as many bits.
+  """
+  layers = workload.layers(rows)
+  return {
+    form: operations.count(
+      layers, simd=64, bits=bits, norm='threshold', stream=bits,
+      real_bits=bits,
+    ).total
+    for form, bits in FORMS.items()
+  }

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from bnn_jax import errors
+from experiments import headline_networks
+from experiments import headline_results
+
+
+def row(name='ds_cnn', size='S', variant='binary', accuracy=90.0, **fields):
+  return {
+    'name': name, 'size': size, 'variant': variant, 'accuracy': accuracy,
+    'deviation': 0.5, 'seeds': 3, 'marks': [], 'command': 'python',
+    'accumulator_bits': 16, 'overflow_mode': 'exact',
+  } | fields
+
+
+def ours(size, bits, accuracy, mode='wrap'):
+  return row(
+    'ours', size, f'{mode}{bits}', accuracy, accumulator_bits=bits,
+    overflow_mode=mode,
+  )
+
+
+def read(folder, rows):
+  path = folder / 'compare.json'
+  path.write_text(json.dumps({'title': 'clips', 'rows': rows}))
+  return headline_results.read(path)
+
+
+def test_twins_and_ours(tmp_path):
+  found = read(tmp_path, [
+    row(), row(variant='float', accumulator_bits=None, overflow_mode=None),
+    row('ours', 'M'), ours('M', 7, 93.0), ours('S', 6, None),
+    row('kwt', '1', accuracy=None, deviation=None, seeds=0,
+        marks=['not run'], command=None),
+    row('res', 'res8', marks=['undertrained', 'other data']),
+    row('bifsmn', 'v2', variant='paper'),
+  ])
+  assert found.title == 'clips'
+  assert [str(twin) for twin in found.twins] == [
+    'ds_cnn S', 'kwt 1', 'res res8',
+  ]
+  assert [twin.unfit for twin in found.twins] == ['', 'not run', 'undertrained']
+  assert [twin.accuracy for twin in found.twins] == [0.9, 0.0, 0.9]
+  assert found.twins[0].deviation == 0.005
+  assert [str(each) for each in found.ours] == ['ours M, wrap 7']
+  assert found.ours[0].machine.each.bits == 7
+
+
+@pytest.mark.parametrize('content', [
+  '[]', '{}', '{', '{"title": "", "rows": [{"name": "ds_cnn"}]}',
+])
+def test_another_file(tmp_path, content):
+  (tmp_path / 'a.json').write_text(content)
+  with pytest.raises(errors.UserError, match='is no file of results'):
+    headline_results.read(tmp_path / 'a.json')
+
+
+def test_no_file(tmp_path):
+  with pytest.raises(errors.UserError, match='cannot be read'):
+    headline_results.read(tmp_path / 'a.json')
+
+
+def test_the_smallest_that_is_not_below(tmp_path):
+  found = read(tmp_path, [
+    ours('L', 7, 95.0), ours('M', 7, 92.0), ours('M', 8, 93.0),
+    ours('S', 8, 90.0),
+  ]).ours
+  costs = dict(zip(found, (9.0, 3.0, 4.0, 5.0), strict=True))
+  for accuracy, name in (
+    # A larger network is never taken for a cheaper register.
+    (0.90, 'ours S, wrap 8'), (0.91, 'ours M, wrap 7'),
+    (0.93, 'ours M, wrap 8'), (0.931, 'ours L, wrap 7'),
+  ):
+    chosen = headline_results.smallest(found, costs, accuracy)
+    assert str(chosen) == name
+  assert headline_results.smallest(found, costs, 0.96) is None
+
+
+def test_methods_of_the_ten():
+  names = [headline_networks.Name(*each) for each in (
+    ('ds_cnn', 'S'), ('ds_cnn', 'L'), ('dnn', 'S'), ('ours', 'M'),
+    ('crnn', 'S'),
+  )]
+  assert headline_results.qualifying(names) == ['crnn', 'ds_cnn']
