@@ -28,6 +28,16 @@ def two_methods(monkeypatch):
   monkeypatch.setattr(compare_methods, 'METHODS', SMALL)
 
 
+@pytest.fixture
+def no_costs(monkeypatch):
+  """Counting them takes seconds."""
+  costs = {
+    'parameters': 1, 'macs': 2, 'macs_by_width': {'1x1': 2}, 'ace': 2,
+    'bit_operations': 10, 'accumulator_bits': 7, 'overflow_mode': 'wrap',
+  }
+  monkeypatch.setattr(compare_table, '_costs', lambda config: costs)
+
+
 def words(folder, speech, *more):
   return [
     f'--results={folder}', '--data=folder', f'--data_dir={speech}',
@@ -119,7 +129,9 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert b'<svg' in (tmp_path / 'compare2.svg').read_bytes()
 
 
-def test_one_failure_does_not_stop_the_rest(tmp_path, speech, pretend, capsys):
+def test_one_failure_does_not_stop_the_rest(
+  tmp_path, speech, pretend, no_costs, capsys
+):
   tried, broken = pretend
   broken += ['float-own', 'wrap8']
   only = '--only=^(dnn|ours-M)'
@@ -141,7 +153,7 @@ def test_one_failure_does_not_stop_the_rest(tmp_path, speech, pretend, capsys):
   assert tried == []
 
 
-def test_phases_alone(tmp_path, speech, pretend, capsys):
+def test_phases_alone(tmp_path, speech, pretend, no_costs, capsys):
   tried, _ = pretend
   only = '--only=dnn-S-float'
   compare.main(words(tmp_path, speech, only, '--phase=judge'))
@@ -214,7 +226,7 @@ def test_a_published_loss_is_one_to_the_own_float_network():
     == '1.51 points under its float (V1-12, bifsmn; abstract)'
 
 
-def test_a_real_training(tmp_path, speech, monkeypatch):
+def test_a_real_training(tmp_path, speech, no_costs, monkeypatch):
   """A network through both phases, in batches that the tiny data set fills."""
   get_config = kws.get_config
 
