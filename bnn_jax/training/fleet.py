@@ -24,6 +24,7 @@ from bnn_jax import errors
 from bnn_jax.data import on_device
 from bnn_jax.data import pipeline
 from bnn_jax.data import source as source_lib
+from bnn_jax.training import checks
 from bnn_jax.training import inputs
 from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import setup
@@ -77,7 +78,7 @@ def train(
     raise errors.UserError('There is nothing to train: name a configuration.')
   _check_shared(configs)
   for config in configs:
-    setup.check_training(config)
+    checks.check_training(config)
     pipeline.check_training(
       len(source), config.training.batch_size, config.seed
     )

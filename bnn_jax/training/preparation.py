@@ -15,6 +15,7 @@ from bnn_jax import errors
 from bnn_jax.data import pipeline
 from bnn_jax.data import source as source_lib
 from bnn_jax.training import checkpoints as checkpoints_lib
+from bnn_jax.training import checks
 from bnn_jax.training import evaluator as evaluator_lib
 from bnn_jax.training import inputs
 from bnn_jax.training import setup
@@ -71,7 +72,7 @@ def prepare(
   Raises:
     UserError: bad input, a workdir of another configuration, or a full disk.
   """
-  setup.check_training(config)
+  checks.check_training(config)
   if (folder / workdir_lib.CONFIG).exists():
     workdir_lib.check_config(folder, config.to_dict())
   _tell(console, _reading(config.data.source, config.data.data_dir))
@@ -89,7 +90,6 @@ def prepare(
   steps = config.training.epochs * epoch_steps
   _check_devices(batch_size)
   model, optimizer = setup.model(config), setup.optimizer(config, steps)
-  setup.penalty_weight(config, steps)
   teachers.check(config)
   # After all that bad input can stop, or a corrected command would meet the
   # workdir of the wrong one.

@@ -23,11 +23,11 @@ def learning_rate(
 ) -> optax.Schedule:
   """Linear warm-up to `peak`, and what follows.
 
-  'cosine' falls to 0 at the last step. 'step' is at each drop set to a share of
-  the peak. 'exponential' falls by the same factor each step, from the first on,
-  to `final_share` of the peak at the last. 'hold' stays at the peak, and then
-  falls to `final_share` of it by a parabola (MatchboxNet, Majumdar and Ginsburg
-  2020).
+  'cosine' falls to 0 behind the last step. 'step' is at each drop set to a
+  share of the peak. 'exponential' falls by the same factor each step, from the
+  first on, to `final_share` of the peak at the last. 'hold' stays at the peak,
+  and then falls to `final_share` of it by a parabola (MatchboxNet, Majumdar and
+  Ginsburg 2020).
 
   Args:
     steps: of the whole training.
@@ -48,9 +48,7 @@ def learning_rate(
   _check_share('optimizer.warmup_share', warmup_share)
   warmup = round(warmup_share * steps)
   if kind == 'cosine':
-    share = optax.warmup_cosine_decay_schedule(
-      0.0, 1.0, max(1, warmup), steps, 0.0
-    )
+    share = _cosine(steps, warmup)
   elif kind == 'step':
     share = _dropping(steps, drops)
   elif kind == 'exponential':
@@ -66,6 +64,14 @@ def learning_rate(
   if kind == 'cosine' or not warmup:
     return lambda step: peak * share(step)
   return lambda step: peak * jnp.minimum(step / warmup, 1.0) * share(step)
+
+
+def _cosine(steps, warmup) -> optax.Schedule:
+  if steps == 1:
+    return optax.constant_schedule(1.0)
+  # At least a step of either.
+  warmup = min(max(1, warmup), steps - 1)
+  return optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup, steps, 0.0)
 
 
 def _dropping(steps, drops) -> optax.Schedule:

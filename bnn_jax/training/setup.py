@@ -1,12 +1,9 @@
 """From the configuration to the objects of an experiment.
 
-These functions alone know the names of the configuration's keys below the top
-level; what they return takes no configuration any more.
+What these functions return takes no configuration any more.
 """
 
 from collections.abc import Sequence
-import functools
-import math
 import re
 from typing import Any
 
@@ -25,7 +22,6 @@ from bnn_jax.models import rules
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
-from bnn_jax.training import losses
 from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import optimizers
 from bnn_jax.training import schedules
@@ -36,78 +32,10 @@ MODELS = ('speech_resnet', *methods.BUILDERS)
 VARIANTS = ('float', 'binary', 'overflow')
 NORM_VARIANTS = ('fused', 'two_ap2')
 PADDINGS = ('same', 'valid')
-TRAINING_SPLITS = ('training', 'fit')
 
 
-_POSITIVE = (
-  'epochs', 'batch_size', 'log_steps', 'validation_epochs', 'checkpoint_epochs',
-  'input_clips',
-)
-
-
-def check_training(config: ml_collections.ConfigDict) -> None:
-  """Refuses what would stop a training only after its start.
-
-  Raises:
-    UserError: a number out of range, or a name that does not exist.
-  """
-  for key in _POSITIVE:
-    if config.training[key] < 1:
-      raise errors.UserError(
-        f'training.{key}={config.training[key]} is not positive; set it to at '
-        'least 1.'
-      )
-  for name, value in (
-    ('training.frozen_share', config.training.frozen_share),
-    ('optimizer.label_smoothing', config.optimizer.label_smoothing),
-    ('distillation.weight', config.distillation.weight),
-  ):
-    if not 0 <= value <= 1:
-      raise errors.UserError(f'{name}={value} is no share; choose 0.0 to 1.0.')
-  if not 0 < config.penalty.bound < 1:
-    raise errors.UserError(
-      f'penalty.bound={config.penalty.bound} is no share of the sums; choose a '
-      'number between 0 and 1, such as 0.001.'
-    )
-  for name, value in (
-    ('optimizer.learning_rate', config.optimizer.learning_rate),
-    ('optimizer.latent_learning_rate', config.optimizer.latent_learning_rate),
-    ('optimizer.gradient_norm', config.optimizer.gradient_norm),
-    ('distillation.temperature', config.distillation.temperature),
-  ):
-    if not 0 < value < math.inf:
-      raise errors.UserError(
-        f'{name}={value} is not positive and finite; choose a number such as '
-        '0.005 for a rate, 5.0 for the norm, or 2.0 for the temperature.'
-      )
-  for name, value in (
-    ('optimizer.weight_decay', config.optimizer.weight_decay),
-    ('penalty.weight', config.penalty.weight),
-    ('penalty.margin', config.penalty.margin),
-    ('penalty.final', config.penalty.final),
-    ('penalty.gain', config.penalty.gain),
-    ('training.gate_share', config.training.gate_share),
-  ):
-    if not 0 <= value < math.inf:
-      raise errors.UserError(
-        f'{name}={value} is no finite number of at least 0; choose one.'
-      )
-  _check_name(
-    'data.training_split', config.data.training_split, TRAINING_SPLITS
-  )
-  _check_name('penalty.kind', config.penalty.kind, ('none', *losses.PENALTIES))
-  optimizer(config, steps=100)
-  _check_shapes(config)
-
-
-def _check_shapes(config: ml_collections.ConfigDict) -> None:
-  """Traces the network: its layers check what follows from their shapes."""
-  q = jax.ShapeDtypeStruct((1, *input_shape(config).values()), 'uint8')
-  initialize = functools.partial(model(config).init, train=True)
-  jax.eval_shape(initialize, jax.random.key(0), q)
-
-
-def _check_name(field: str, value: str, names: Sequence[str]) -> None:
+def check_name(field: str, value: str, names: Sequence[str]) -> None:
+  """Refuses a value that is not among the names of a field."""
   if value not in names:
     raise errors.UserError(
       f'{field}={value!r} does not exist; choose one of {", ".join(names)}.'
@@ -200,7 +128,7 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   Raises:
     UserError: a network, size, variant or width that does not exist.
   """
-  _check_name('model.name', config.model.name, MODELS)
+  check_name('model.name', config.model.name, MODELS)
   if config.model.thermometer_levels < 1:
     raise errors.UserError(
       f'model.thermometer_levels={config.model.thermometer_levels} is not '
@@ -211,9 +139,9 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
     _check_method(config)
     build = methods.BUILDERS[config.model.name]
     return build(*kind, **_layer_settings(config))
-  _check_name('model.variant', config.model.variant, VARIANTS)
-  _check_name('model.padding', config.model.padding, PADDINGS)
-  _check_name(
+  check_name('model.variant', config.model.variant, VARIANTS)
+  check_name('model.padding', config.model.padding, PADDINGS)
+  check_name(
     'model.norm_variant', config.model.norm_variant, (*NORM_VARIANTS, 'real')
   )
   return speech_resnet.build(
@@ -224,8 +152,10 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
 
 def _check_method(config: ml_collections.ConfigDict) -> None:
   """Refuses what is of our network alone."""
-  _check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
-  for key, default in (('shape', ''), ('rule', rules.OURS)):
+  check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
+  for key, default in (
+    ('shape', ''), ('rule', rules.OURS), ('padding', 'same'),
+  ):
     if config.model[key] != default:
       raise errors.UserError(
         f'model.{key}={config.model[key]!r} has no meaning for '

@@ -21,6 +21,15 @@ def test_without_warm_up_the_second_step_has_the_peak():
   assert [float(rate(0)), float(rate(1))] == [0.0, 2.0]
 
 
+@pytest.mark.parametrize('steps, share, rates', [
+  (1, 0.05, [2.0]), (1, 0.99, [2.0]), (2, 0.99, [0.0, 2.0]),
+  (3, 0.99, [0.0, 1.0, 2.0]),
+])
+def test_short_trainings_have_a_warm_up_before_their_end(steps, share, rates):
+  rate = schedules.learning_rate(steps, 2.0, share)
+  assert [float(rate(step)) for step in range(steps)] == rates
+
+
 @pytest.mark.parametrize('step, weight', [
   (0, 0.0), (10, 2.0), (20, 4.0), (50, 4.0), (60, 4.0), (80, 3.0), (100, 2.0),
   (120, 2.0),

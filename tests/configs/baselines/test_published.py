@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from bnn_jax.nn import layers
+from bnn_jax.training import checks
 from bnn_jax.training import control
 from bnn_jax.training import evaluator
 from bnn_jax.training import objective
@@ -52,11 +53,11 @@ def test_every_size_loads_locks_and_builds(name, variant):
 @pytest.mark.parametrize('name', published.TINY)
 @pytest.mark.parametrize('variant', ('float', 'overflow'))
 def test_the_first_size_passes_the_checks_of_training(name, variant):
-  setup.check_training(published.config(name, f'variant={variant}'))
+  checks.check_training(published.config(name, f'variant={variant}'))
 
 
 def test_res15_passes_with_a_narrower_stream():
-  setup.check_training(published.config('res', 'size=res15,variant=overflow'))
+  checks.check_training(published.config('res', 'size=res15,variant=overflow'))
 
 
 def test_shapes_of_the_input():

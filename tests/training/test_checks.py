@@ -1,0 +1,49 @@
+import math
+
+import pytest
+
+from bnn_jax import errors
+from bnn_jax.training import checks
+from configs import kws
+
+
+def config(string='smoke', **changes):
+  made = kws.get_config(string).unlock()
+  made.update_from_flattened_dict(changes)
+  return made
+
+
+@pytest.mark.parametrize('key, value', [
+  ('training.epochs', 0), ('training.batch_size', -1),
+  ('training.log_steps', 0), ('training.validation_epochs', 0),
+  ('training.checkpoint_epochs', 0), ('training.input_clips', 0),
+  ('training.frozen_share', 1.5), ('optimizer.label_smoothing', -0.5),
+  ('training.gate_share', -0.1), ('training.gate_share', math.inf),
+  ('distillation.weight', 1.5), ('distillation.weight', math.nan),
+  ('distillation.temperature', 0.0), ('distillation.temperature', math.inf),
+  ('optimizer.learning_rate', -1.0), ('optimizer.learning_rate', math.nan),
+  ('optimizer.learning_rate', math.inf),
+  ('optimizer.latent_learning_rate', math.inf),
+  ('optimizer.gradient_norm', 0.0), ('optimizer.gradient_norm', -5.0),
+  ('optimizer.weight_decay', -0.1), ('penalty.weight', -1.0),
+  ('penalty.weight', math.inf), ('penalty.margin', -0.1),
+  ('penalty.margin', math.nan), ('penalty.final', -1.0),
+  ('penalty.kind', 'foo'), ('data.training_split', 'testing'),
+  ('model.input_bits', 9), ('model.input_bits', 0),
+  ('model.thermometer_levels', 256), ('penalty.rise_share', 1.5),
+  ('penalty.bound', 0.0), ('penalty.bound', 1.0),
+])
+def test_training_is_checked(key, value):
+  checks.check_training(config())
+  with pytest.raises(errors.UserError, match=key):
+    checks.check_training(config(**{key: value}))
+
+
+@pytest.mark.parametrize('key, value', [
+  ('optimizer.kind', 'adam'), ('optimizer.momentum', 1.0),
+  ('optimizer.schedule', 'linear'), ('optimizer.schedule', 'step'),
+  ('optimizer.schedule', 'exponential'),
+])
+def test_optimizers_are_checked(key, value):
+  with pytest.raises(errors.UserError, match='optimizer'):
+    checks.check_training(config(**{key: value}))
