@@ -38,7 +38,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     temporary.unlink(missing_ok=True)
     raise errors.UserError(
       f'{path} could not be written ({error.strerror}); free some space or '
-      'choose another --workdir.'
+      'choose another folder.'
     ) from error
 
 
