@@ -181,8 +181,11 @@ def _penalty(options) -> ml_collections.ConfigDict:
   # Share of the register's range that costs nothing.
   penalty.margin = 0.9
   # lambda(step): rises linearly to its peak over the first share of the steps,
-  # holds, and falls to `final` times its peak over the last share.
-  penalty.weight = 3.0
+  # holds, and falls to `final` times its peak over the last share. A register
+  # that saturates keeps the sign of its sum, and a network starves from what
+  # one that wraps needs.
+  saturates = options.get('overflow_mode') == 'saturate'
+  penalty.weight = 1.0 if saturates else 3.0
   penalty.rise_share = 0.2
   penalty.fall_share = 0.2
   penalty.final = 1.0
