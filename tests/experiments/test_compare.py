@@ -2,7 +2,9 @@ import base64
 import csv
 import dataclasses
 import json
+import pathlib
 
+from matplotlib import pyplot as plt
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from experiments import compare
 from experiments import compare_data
 from experiments import compare_methods
 from experiments import compare_plan
+from experiments import compare_plot
 from experiments import compare_table
 from experiments import records
 from experiments import sweep
@@ -20,6 +23,10 @@ SMALL = tuple(
   dataclasses.replace(method, small=(size,))
   for name, size in (('dnn', 'S'), ('bifsmn', 'v2'), ('ours', 'M'))
   for method in compare_methods.METHODS if method.name == name
+)
+OTHERS = tuple(
+  method for method in compare_methods.METHODS
+  if method.name in ('ds_cnn', 'bc_resnet', 'tc_resnet')
 )
 
 
@@ -90,7 +97,16 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   ]
   assert len((tmp_path / 'reads.jsonl').read_text().splitlines()) == 10
   found = json.loads((tmp_path / 'compare2.json').read_text())
-  assert found['title'] == 'Speech Commands subset (30 clips), 2 epochs'
+  title = (
+    'Speech Commands subset (30 clips), protocol official, 2 epochs, tuning 1, '
+    'seeds 2'
+  )
+  assert found['title'] == title
+  assert (found['tuning'], found['seeds']) == (1, 2)
+  assert found['protocol'] == 'official'
+  assert found['data']['data_dir'] == str(speech)
+  assert found['command'].startswith('python -m experiments.compare --results=')
+  assert found['command'].endswith(" '--only=^(dnn|ours-M-[fw])'")
   rows = {(r['name'], r['size'], r['variant']): r for r in found['rows']}
   assert len(rows) == 9
   dnn = rows['dnn', 'S', 'float']
@@ -103,19 +119,19 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert dnn['macs_by_width'] == {'32x32': 79_200}
   assert dnn['accumulator_bits'] is None
   binary = rows['dnn', 'S', 'binary']
-  assert binary['marks'] == ['undertrained']
+  assert binary['marks'] == ['undertrained', 'untuned']
   assert (binary['accumulator_bits'], binary['overflow_mode']) == (16, 'exact')
   ours = rows['ours', 'M', 'wrap7']
   assert ours['accuracy'] == pytest.approx(75.0)
   assert ours['deviation'] == pytest.approx(10 / 2**0.5)
   assert (ours['accumulator_bits'], ours['overflow_mode']) == (7, 'wrap')
-  assert ours['marks'] == []
+  assert ours['marks'] == ['untuned']
   assert rows['ours', 'M', 'binary']['marks'] == ['not run']
   assert rows['ours', 'M', 'binary']['accuracy'] is None
   markdown = (tmp_path / 'compare2.md').read_text()
   assert markdown in capsys.readouterr().out
   lines = markdown.splitlines()
-  assert lines[0] == '## Speech Commands subset (30 clips), 2 epochs'
+  assert lines[0] == f'## {title}'
   assert {line.count('|') for line in lines[2:]} == {14}
   assert lines[4].startswith(
     '| DNN | S | float | 79,644 | 32×32: 79,200 | '
@@ -141,6 +157,11 @@ def test_one_failure_does_not_stop_the_rest(
   assert 'failed: dnn-S-float-own-x1 seed 0: ouch' in capsys.readouterr().err
   rows = json.loads((tmp_path / 'compare2.json').read_text())['rows']
   assert rows[0]['marks'][-1] == '1 of its candidates failed'
+  # More candidates that no one has started are no failures.
+  compare.main(words(tmp_path, speech, only, '--phase=judge', '--tuning=2'))
+  rows = json.loads((tmp_path / 'compare2.json').read_text())['rows']
+  assert rows[0]['marks'][-2:] \
+    == ['1 of its candidates failed', '2 of its candidates not run']
   broken.clear()
   tried.clear()
   assert compare.main(words(tmp_path, speech, only)) == 0
@@ -180,34 +201,136 @@ def test_list(tmp_path, speech, pretend, capsys):
   ('--only=foo', 'leaves no network; choose from dnn-S-float'),
   ('--tuning=6', 'choose at most 5'), ('--budget=0', 'budget=0 is not'),
   ('--seeds=0', 'seeds=0 is not positive'),
+  ('--data=foo', 'data=foo is not possible; choose one of synthetic'),
+  ('--options=foo=1', "dnn.py is not possible: config option 'foo' does not"),
+  ('--options=size=S', 'size=S is what the comparison sets'),
+  ('--options=classes=12,epochs=3', 'epochs=3 is what the comparison sets'),
+  ('--options=padding=valid', "'padding' does not exist"),
 ])
 def test_bad_arguments(tmp_path, speech, word, message):
   with pytest.raises(errors.UserError, match=message):
     compare.main(words(tmp_path, speech, word))
 
 
+def test_data_has_to_be_named(tmp_path, capsys):
+  with pytest.raises(SystemExit):
+    compare.main([f'--results={tmp_path}', '--budget=2'])
+  assert 'required: --data' in capsys.readouterr().err
+
+
+def test_large_after_small_in_one_folder(tmp_path, speech, pretend, no_costs):
+  only = '--only=^(dnn|ours-[ML]-float)'
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert compare.main(words(tmp_path, speech, only, '--sizes=large')) == 0
+  found = json.loads((tmp_path / 'compare2.json').read_text())['rows']
+  rows = {(r['name'], r['size'], r['variant']): r for r in found}
+  # All of the large ones, and of the small ones what has been trained.
+  assert {key[:2] for key in rows} == {
+    ('dnn', 'S'), ('dnn', 'L'), ('bifsmn', 'v1'), ('ours', 'M'), ('ours', 'L'),
+  }
+  assert ('ours', 'M', 'wrap7') not in rows
+  for size in 'SL':
+    assert rows['dnn', size, 'float']['accuracy'] == 70.0
+    assert rows['dnn', size, 'float']['marks'][0] == 'undertrained'
+  assert rows['bifsmn', 'v1', 'paper']['marks'] == ['not run']
+
+
+def test_the_reference_is_known_where_it_is_no_row(
+  tmp_path, speech, pretend, no_costs
+):
+  only = '--only=^(dnn-.-binary|ours-M-float)'
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert compare.main(words(tmp_path, speech, '--sizes=large')) == 0
+  planned = compare_plan.Plan(
+    tmp_path, f'data=folder,data_dir={speech},epochs=2', 2, (1.0,), 2
+  )
+  (unit,) = [
+    u for u in compare_plan.units('large') if u.name == 'dnn-L-float'
+  ]
+  (row,) = compare_table.rows(
+    [unit], planned, records.Book(tmp_path), compare_data.DataSet('t', '')
+  )
+  assert row['marks'] == ['undertrained', 'other data']
+
+
+def marks(
+  name, *, data, protocol, seeds=3, testing=99.0, own_seeds=3
+):
+  (unit,) = [
+    unit for method in compare_methods.METHODS + OTHERS
+    for unit in (
+      compare_plan.Unit(method, size, variant)
+      for size in method.sizes('all') for variant in method.variants
+    ) if unit.name == name
+  ]
+  planned = compare_plan.Plan(
+    pathlib.Path('/r'), f'data=folder,data_dir=/d,protocol={protocol}', 2,
+    (1.0,), 3,
+  )
+  row = {'accuracy': 90.0, 'testing': testing, 'seeds': seeds}
+  own = {'accuracy': 90.0, 'testing': 99.0, 'seeds': own_seeds}
+  return compare_table._marks(row, unit, data, planned, ours=row, own=own)
+
+
 @pytest.mark.parametrize('seeds, testing, mark', [
-  (3, 84.4, 'reproduced'), (3, 84.2, 'not reproduced'),
+  (3, 95.2, 'reproduced'), (3, 95.0, 'not reproduced'),
   (2, 99.0, 'fewer than 3 seeds'),
 ])
-def test_reproduced_is_said_of_the_same_test_alone(
-  tmp_path, seeds, testing, mark
-):
-  unit = compare_plan.units('small')[0]
-
-  def marks(version, protocol):
-    planned = compare_plan.Plan(
-      tmp_path, f'data=folder,data_dir=/d,protocol={protocol}', 2, (1.0,), 3
+def test_reproduced_is_said_of_the_same_test_alone(seeds, testing, mark):
+  def of(version, protocol):
+    return marks(
+      'ds_cnn-L-float', data=compare_data.DataSet('t', version),
+      protocol=protocol, seeds=seeds, testing=testing,
     )
-    row = {'accuracy': 90.0, 'testing': testing, 'seeds': seeds}
-    data = compare_data.DataSet('t', version)
-    return compare_table._marks(row, unit, data, planned, ours=row, own=row)
 
-  assert marks('V1', 'hello_edge') == [mark]
+  assert of('V1', 'hello_edge') == [mark]
   for version, protocol in (
     ('V2', 'hello_edge'), ('V1', 'official'), ('', 'hello_edge'),
   ):
-    assert marks(version, protocol) == ['other data']
+    assert of(version, protocol) == ['other data']
+
+
+@pytest.mark.parametrize('archive, mark', [
+  (True, 'reproduced'), (False, 'other data'),
+])
+def test_the_official_test_is_the_archive(archive, mark):
+  data = compare_data.DataSet('t', 'V2', archive)
+  assert marks('bc_resnet-8-float', data=data, protocol='official') == [mark]
+
+
+@pytest.mark.parametrize('name, protocol, mark', [
+  ('dnn-S-float', 'hello_edge', 'published number unverified'),
+  ('tc_resnet-8-float', 'tc_resnet', "the paper's rule, other lists"),
+  ('tc_resnet-8-float', 'hello_edge', 'other data'),
+])
+def test_what_is_never_reproduced(name, protocol, mark):
+  data = compare_data.DataSet('t', 'V1')
+  assert marks(name, data=data, protocol=protocol) == [mark]
+
+
+@pytest.mark.parametrize('own_seeds, mark', [
+  (3, 'reproduced'), (2, 'fewer than 3 seeds'),
+])
+def test_a_loss_needs_seeds_of_the_float_network(own_seeds, mark):
+  data = compare_data.DataSet('t', 'V1')
+  assert marks(
+    'bifsmn-v2-paper', data=data, protocol='bifsmn', own_seeds=own_seeds
+  ) == [mark]
+
+
+@pytest.mark.parametrize('row_marks, fill', [
+  ([], 'full'), (['undertrained'], 'none'), (['float not run'], 'none'),
+])
+def test_what_supports_no_claim_is_hollow(row_marks, fill):
+  row = {
+    'method': 'm', 'size': 's', 'variant': 'float', 'accuracy': 90.0,
+    'deviation': None, 'bit_operations': 10, 'marks': row_marks,
+  }
+  figure = compare_plot.draw([row], 't')
+  # The first line is the legend's.
+  point = figure.axes[0].containers[0].lines[0]
+  assert point.get_fillstyle() == fill
+  plt.close(figure)
 
 
 def test_a_published_deviation_widens_the_bar():
@@ -219,7 +342,7 @@ def test_a_published_loss_is_one_to_the_own_float_network():
   (unit,) = [
     u for u in compare_plan.units('small') if u.name == 'bifsmn-v2-paper'
   ]
-  ((loss,),) = unit.method.published.values()
+  (loss,) = unit.method.published['v2-paper']
   assert loss.bar(90.0) == pytest.approx(88.49)
   assert compare_table._published(unit) == (loss,)
   assert compare_table._text(loss) \
