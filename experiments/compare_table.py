@@ -173,7 +173,7 @@ def _is_same_test(
   one: compare_methods.Published, data: compare_data.DataSet, tested: Any
 ) -> bool:
   """Whether the test is the paper's, as far as its rule tells."""
-  # The rule 'official' alone is that of the archive's lists, too.
+  # Without the archive, 'official' is tested on the split of the lists.
   if one.protocol == protocols.OFFICIAL and not data.has_test_archive:
     return False
   return (one.data, one.classes, one.protocol) \
