@@ -28,6 +28,10 @@ from experiments import plan
 from experiments import records
 from experiments import sweep
 
+# Options of the configuration that differ from training to training.
+_GIVEN = (
+  'size', 'variant', 'accumulator_bits', 'overflow_mode', 'epochs', 'seed',
+)
 _PHASES = {'choose': (False,), 'judge': (True,), 'both': (False, True)}
 
 
@@ -61,19 +65,33 @@ def trainings(
 
 def write(
   units: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
-  book: records.Book,
+  book: records.Book, command: str,
 ) -> None:
-  """Writes the table and the picture of what is known."""
-  config = planned.config(units[0])
-  data = compare_data.describe(config.data.to_dict())
-  title = f'{data.title}, {planned.budget} epochs'
+  """Writes the table and the picture of what is known.
+
+  Args:
+    units: the networks, a row each.
+    planned: how they are trained.
+    book: of the results.
+    command: that asked for it.
+  """
+  options = planned.config(units[0]).data.to_dict()
+  data = compare_data.describe(options)
+  title = (
+    f'{data.title}, protocol {options["protocol"]}, {planned.budget} epochs, '
+    f'tuning {len(planned.rates)}, seeds {planned.seeds}'
+  )
   rows = compare_table.rows(units, planned, book, data)
   path = planned.results / f'compare{planned.budget}.md'
   text = compare_table.markdown(rows, title)
   collect.write(path, text)
   collect.write(path.with_suffix('.csv'), compare_table.comma_separated(rows))
   workdir.write_json(
-    path.with_suffix('.json'), {'title': title, 'rows': rows}
+    path.with_suffix('.json'), {
+      'title': title, 'command': command, 'tuning': len(planned.rates),
+      'seeds': planned.seeds, 'protocol': options['protocol'], 'data': options,
+      'rows': rows,
+    }
   )
   compare_plot.write(
     compare_plot.draw(rows, title), path.with_suffix('.svg')
@@ -97,8 +115,30 @@ def _parser() -> argparse.ArgumentParser:
       f'{len(compare_plan.RATES)}: its own times '
       f'{", ".join(f"{rate:g}" for rate in compare_plan.RATES)}')
   add('--phase', choices=_PHASES, default='both')
-  sweep.add_running(parser)
+  sweep.add_running(parser, data_required=True)
   return parser
+
+
+def _check_options(options: str) -> None:
+  """Refuses options of the configuration that the comparison gives itself."""
+  for part in options.split(','):
+    if part.partition('=')[0] in _GIVEN:
+      raise errors.UserError(
+        f'--options={part} is what the comparison sets for each training; '
+        'leave it out, and choose by --budget, --seeds, --sizes and --only.'
+      )
+
+
+def _tabulated(
+  chosen: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
+  book: records.Book,
+) -> list[compare_plan.Unit]:
+  """What was chosen by its size, and what earlier calls have trained."""
+  keys = {unit.key for unit in chosen}
+  return [
+    unit for unit in compare_plan.units('all')
+    if unit.key in keys or planned.is_known(unit, book)
+  ]
 
 
 def main(arguments: list[str]) -> int:
@@ -119,6 +159,7 @@ def main(arguments: list[str]) -> int:
       f'--tuning={options.tuning} is too many; choose at most '
       f'{len(compare_plan.RATES)}.'
     )
+  _check_options(options.options)
   everything = compare_plan.units(options.sizes)
   units = [u for u in everything if sweep.only(options.only).search(u.name)]
   if not units:
@@ -130,6 +171,9 @@ def main(arguments: list[str]) -> int:
     options.results, sweep.shared_options(options, options.budget),
     options.budget, compare_plan.RATES[:options.tuning], options.seeds,
   )
+  # The table has all of them, so it is not after hours that one is refused.
+  for unit in everything:
+    planned.config(unit)
   book = records.Book(options.results)
   failed = []
   for judge in _PHASES[options.phase]:
@@ -140,7 +184,8 @@ def main(arguments: list[str]) -> int:
     else:
       failed += sweep.sweep(runs, book, options)
   if not options.list:
-    write(everything, planned, book)
+    command = shlex.join(['python', '-m', 'experiments.compare', *arguments])
+    write(_tabulated(everything, planned, book), planned, book, command)
   return sweep.tell(failed)
 
 

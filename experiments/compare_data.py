@@ -17,10 +17,13 @@ class DataSet(NamedTuple):
   Attributes:
     title: for a table.
     version: 'V1' or 'V2' of all of Speech Commands; '' for anything else.
+    has_test_archive: whether it is tested on the canonical test archive, not
+      on the testing split of the lists.
   """
 
   title: str
   version: str
+  has_test_archive: bool = False
 
 
 def describe(data: Mapping[str, Any]) -> DataSet:
@@ -30,12 +33,15 @@ def describe(data: Mapping[str, Any]) -> DataSet:
     data: the configuration's branch `data`.
   """
   if data['source'] == 'tfds':
-    return DataSet('Speech Commands V2', 'V2')
+    return DataSet('Speech Commands V2, test archive', 'V2', True)
   if data['source'] == 'synthetic':
     return DataSet('synthetic corpus', '')
   folder = pathlib.Path(data['data_dir']).expanduser()
   clips = sum(1 for word in labels.WORDS for _ in (folder / word).glob('*.wav'))
+  archive = bool(data['test_dir'])
+  tested = ', test archive' if archive else ''
   if clips in _OFFICIAL:
-    return DataSet(f'Speech Commands {_OFFICIAL[clips]}', _OFFICIAL[clips])
+    version = _OFFICIAL[clips]
+    return DataSet(f'Speech Commands {version}{tested}', version, archive)
   size = f'{round(clips / 1000)}k' if clips >= 1000 else f'{clips}'
-  return DataSet(f'Speech Commands subset ({size} clips)', '')
+  return DataSet(f'Speech Commands subset ({size} clips){tested}', '', archive)

@@ -85,11 +85,10 @@ class Plan:
       self._run(setting, 0, False) for setting in self._candidates(unit)
     ]
 
-  def unended(self, unit: Unit, book: records.Book) -> int:
-    """Candidates that have not ended well, where there is a choice."""
-    runs = self.choosing(unit)
-    missing = [run for run in runs if book.outcome(run.digest) is None]
-    return len(missing) if len(runs) > 1 else 0
+  def is_known(self, unit: Unit, book: records.Book) -> bool:
+    """Whether any of its trainings has ended well."""
+    runs = self.choosing(unit) + (self.judging(unit, book) or [])
+    return any(book.outcome(run.digest) is not None for run in runs)
 
   def judging(
     self, unit: Unit, book: records.Book
@@ -106,9 +105,7 @@ class Plan:
 
   def config(self, unit: Unit) -> ml_collections.ConfigDict:
     """The unit's configuration by its own recipe."""
-    return plan.config(
-      unit.method.file, ','.join(filter(None, (self.options, unit.options)))
-    )
+    return plan.config(unit.method.file, self.options, unit.options)
 
   def _candidates(self, unit: Unit) -> list[plan.Setting]:
     own = self.config(unit)
@@ -132,6 +129,13 @@ def units(which: str) -> list[Unit]:
     for method in compare_methods.METHODS for size in method.sizes(which)
     for variant in method.variants
   ]
+
+
+def reference() -> Unit:
+  """Whose accuracy tells whether another network is undertrained."""
+  return next(
+    unit for unit in units('all') if unit.key == compare_methods.REFERENCE
+  )
 
 
 def _changes(own, ours) -> dict[str, Any]:

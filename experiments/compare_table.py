@@ -7,6 +7,7 @@ import io
 import shlex
 from typing import Any
 
+from bnn_jax.data import protocols
 from bnn_jax.models import profile as profile_lib
 from bnn_jax.training import setup
 from experiments import collect
@@ -21,7 +22,7 @@ from experiments import records
 UNDERTRAINED = 2.0
 _SEEDS = 3
 Row = dict[str, Any]
-_NO_ROW: Row = {'accuracy': None, 'testing': None}
+_NO_ROW: Row = {'accuracy': None, 'testing': None, 'seeds': 0}
 
 _HEAD = (
   'method', 'size', 'variant', 'parameters', 'MACs by width',
@@ -54,15 +55,25 @@ def rows(
   """
   found = [_row(unit, planned, book) for unit in units]
   by_key = dict(zip((unit.key for unit in units), found, strict=True))
-  ours = by_key.get(compare_methods.REFERENCE, _NO_ROW)
+  reference = planned.judging(compare_plan.reference(), book)
+  ours = _accuracies(reference or [], book)
   for unit, row in zip(units, found, strict=True):
     own = by_key.get((*unit.key[:2], 'float'), _NO_ROW)
     row['marks'] = _marks(row, unit, data, planned, ours=ours, own=own)
-    unended = planned.unended(unit, book)
-    if row['accuracy'] is not None and unended:
-      row['marks'].append(f'{unended} of its candidates failed')
+    if row['accuracy'] is not None:
+      row['marks'] += _choice(planned.choosing(unit), book)
     row['published'] = [_text(one) for one in _published(unit)]
   return found
+
+
+def _choice(candidates: Sequence[plan.Run], book: records.Book) -> list[str]:
+  """What a reader must know of how a recipe was chosen."""
+  if len(candidates) == 1:
+    return ['untuned']
+  failed = sum(book.has_failed(run.digest) for run in candidates)
+  unended = sum(book.outcome(run.digest) is None for run in candidates)
+  counts = (failed, 'failed'), (unended - failed, 'not run')
+  return [f'{n} of its candidates {what}' for n, what in counts if n]
 
 
 def _row(unit, planned, book) -> Row:
@@ -152,26 +163,37 @@ def _marks(row, unit, data, planned, *, ours: Row, own: Row) -> list[str]:
     marks.append('undertrained')
   published = _published(unit)
   if published:
-    config = planned.config(unit)
-    same = [
-      one for one in published
-      if (one.data, one.classes, one.protocol)
-      == (data.version, config.data.classes, config.data.protocol)
-    ]
+    tested = planned.config(unit).data
+    same = [one for one in published if _is_same_test(one, data, tested)]
     marks.append(_reproduction(row, own, same))
   return marks
+
+
+def _is_same_test(
+  one: compare_methods.Published, data: compare_data.DataSet, tested: Any
+) -> bool:
+  """Whether the test is the paper's, as far as its rule tells."""
+  # Without the archive, 'official' is tested on the split of the lists.
+  if one.protocol == protocols.OFFICIAL and not data.has_test_archive:
+    return False
+  return (one.data, one.classes, one.protocol) \
+    == (data.version, tested.classes, tested.protocol)
 
 
 def _reproduction(
   row: Row, own: Row, same: Sequence[compare_methods.Published]
 ) -> str:
-  """How the test accuracy compares with numbers of the very same test."""
+  """How the test accuracy compares with numbers of the same test."""
   if not same:
     return 'other data'
-  if row['seeds'] < _SEEDS:
+  same = [one for one in same if one.verified]
+  if not same:
+    return 'published number unverified'
+  if any(one.own_lists for one in same):
+    return "the paper's rule, other lists"
+  seeds = [row['seeds'], *(own['seeds'] for one in same if one.is_loss)]
+  if min(seeds) < _SEEDS:
     return f'fewer than {_SEEDS} seeds'
-  if own['testing'] is None:
-    return 'float not run'
   reached = all(row['testing'] >= one.bar(own['testing']) for one in same)
   return 'reproduced' if reached else 'not reproduced'
 

@@ -99,15 +99,40 @@ def runs(
   ]
 
 
-def config(file: str, options: str) -> ml_collections.ConfigDict:
+def config(
+  file: str, *options: str, overrides: Mapping[str, Any] | None = None,
+  name: str = '',
+) -> ml_collections.ConfigDict:
   """The configuration of a file of configs/.
 
   Args:
     file: from the root of the repository, such as `CONFIG`.
-    options: for its `get_config`.
+    *options: for its `get_config`; of two of one name the later counts.
+    overrides: values by dotted keys.
+    name: what it is called where it is not possible.
+
+  Raises:
+    UserError: it is not possible.
   """
-  name = file.removesuffix('.py').replace('/', '.')
-  return importlib.import_module(name).get_config(options)
+  module = importlib.import_module(file.removesuffix('.py').replace('/', '.'))
+  try:
+    made = module.get_config(merged(*options))
+    made.update_from_flattened_dict(overrides or {})
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    problem = str(error).splitlines()[0].removesuffix('.')
+    raise errors.UserError(
+      f'{name or file} is not possible: {problem}; correct its options or '
+      'overrides.'
+    ) from error
+  return made
+
+
+def merged(*options: str) -> str:
+  """Options as one string; of two of one name the later counts."""
+  words: dict[str, str] = {}
+  for string in options:
+    words |= _split(string)
+  return ','.join(words.values())
 
 
 def run(
@@ -127,22 +152,17 @@ def run(
   Raises:
     UserError: the setting is not possible.
   """
-  words = _split(options) | _split(setting.options) | _split(f'seed={seed}')
-  string = ','.join(words.values())
+  string = merged(options, setting.options, f'seed={seed}')
   splits = JUDGED_BY if judge else CHOSEN_BY
   overrides = {
     'name': f'{ablation}-{setting.name}',
     'data.training_split': 'training' if judge else 'fit',
     **setting.overrides,
   }
-  try:
-    made = config(setting.file, string)
-    made.update_from_flattened_dict(overrides)
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    raise errors.UserError(
-      f'the setting {setting.name} of {ablation} is not possible: '
-      f'{str(error).splitlines()[0]}; correct its options or overrides.'
-    ) from error
+  made = config(
+    setting.file, string, overrides=overrides,
+    name=f'the setting {setting.name} of {ablation}',
+  )
   judged = 'judge' if judge else 'choose'
   workdir = results / 'runs' / f'{ablation}-{setting.name}-{judged}-seed{seed}'
   command = [

@@ -45,7 +45,9 @@ class Book:
         f'{folder} cannot be written ({error.strerror}); choose another '
         '--results.'
       ) from error
-    self._good = [line for line in read(folder) if 'error' not in line]
+    lines = read(folder)
+    self._good = [line for line in lines if 'error' not in line]
+    self._failed = {line['digest'] for line in lines if 'error' in line}
 
   def has(self, run: plan.Run) -> bool:
     """Whether this very training ended well."""
@@ -57,6 +59,10 @@ class Book:
       if line['digest'] == digest:
         return {k: v for k, v in line.items() if k not in _IDENTITY}
     return None
+
+  def has_failed(self, digest: str) -> bool:
+    """Whether a training of this configuration failed, and none ended well."""
+    return digest in self._failed and self.outcome(digest) is None
 
   def write(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
     """Appends what came of a training; those judged leave a second line.
@@ -73,7 +79,9 @@ class Book:
         **{name: line[name] for name in _IDENTITY},
       })
     _append(self.folder / RESULTS, line)
-    if 'error' not in line:
+    if 'error' in line:
+      self._failed.add(run.digest)
+    else:
       self._good.append(line)
 
 

@@ -125,10 +125,13 @@ def only(text: str) -> re.Pattern[str]:
     ) from error
 
 
-def add_running(parser: argparse.ArgumentParser) -> None:
+def add_running(
+  parser: argparse.ArgumentParser, *, data_required: bool = False
+) -> None:
   """Arguments that say on what trainings run, where and how."""
   add = parser.add_argument
-  add('--data', default='', help='as of configs/kws.py')
+  add('--data', default='', required=data_required,
+      help='as of configs/kws.py')
   add('--data_dir', default='', help='as of configs/kws.py')
   add('--options', default='', help='others of configs/kws.py, for all')
   add('--seeds', type=int, default=3, help='how many')

@@ -14,7 +14,8 @@ import numpy as np
 from bnn_jax import errors
 from bnn_jax.export import specs
 
-# Largest sum and largest array of an engine with 32-bit integers.
+# Largest sum and largest array of an engine with 32-bit integers; positions of
+# one bit each take a byte, whose bits are then still counted below 2^31.
 _LARGEST_SUM = 2**24
 _LARGEST_SIZE = 2**28
 # Positions whose sum of the widest stream is below 2^31.
@@ -243,11 +244,16 @@ def _conv_shape(layer: specs.Conv, x: Value) -> tuple[int, ...]:
     _fail(layer, 'weights', 'its sums exceed 24 bits')
   spatial = x.shape[:-1]
   if axes:
+    padded = [
+      size + sum(pair)
+      for size, pair in zip(spatial, layer.padding, strict=True)
+    ]
+    if math.prod(padded) * x.shape[-1] > _LARGEST_SIZE:
+      _fail(layer, 'padding', f'{padded} positions are too many')
     spatial = tuple(
-      (size + sum(pair) - (k - 1) * d - 1) // stride + 1
-      for size, k, stride, pair, d in zip(
-        spatial, layer.kernel, layer.strides, layer.padding, layer.dilation,
-        strict=True,
+      (size - (k - 1) * d - 1) // stride + 1
+      for size, k, stride, d in zip(
+        padded, layer.kernel, layer.strides, layer.dilation, strict=True
       )
     )
   return (*spatial, outputs)

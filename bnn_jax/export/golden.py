@@ -65,6 +65,10 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
     shape = (1, form['frames'], form['bins'])
     if math.prod(shape) > LARGEST or form['bits'] not in range(1, 9):
       raise ModelError('field input is not possible')
+    shapes = {'q': list(shape[1:])}
+    for layer in model['layers']:
+      _check_padded(layer, shapes[layer['inputs'][0]])
+      shapes[layer['name']] = layer['shape']
     # Each layer checks its shapes as it computes.
     _forward(model, np.zeros(shape, np.uint8))
   except Exception as error:
@@ -113,9 +117,25 @@ def _check_size(layer: dict[str, Any]) -> None:
     _require(all(1 <= step <= LARGEST for step in steps), layer, name)
   for size in layer.get('silence', ()):
     _require(0 <= size <= 2**12, layer, 'silence')
+  channels = layer['shape'][-1]
+  _require(layer.get('channels', channels) == channels, layer, 'channels')
   for name in ('stream', 'accumulator'):
     if name in layer:
       _require(2 <= layer[name]['bits'] <= 24, layer, name)
+
+
+def _check_padded(layer: dict[str, Any], shape: list[int]) -> None:
+  """The same where it pads an input of `shape`, channels last."""
+  if layer['kind'] == 'thermometer':
+    thresholds = layer['tensors']['thresholds']
+    frames = shape[0] + sum(layer.get('silence', (0, 0)))
+    _require(thresholds.shape[:1] == (shape[-1],), layer, 'thresholds')
+    _require([frames, thresholds.size] == layer['shape'], layer, 'shape')
+  padding = layer.get('padding', ())
+  spatial = zip(shape, padding, strict=False)
+  padded = [size + sum(pair) for size, pair in spatial]
+  values = math.prod(padded) * math.prod(shape[len(padded) :])
+  _require(values <= LARGEST, layer, 'padding')
 
 
 def _require(condition: bool, layer: dict[str, Any], field: str) -> None:
@@ -312,9 +332,10 @@ PADDING = -1
 
 
 def operands(layer: dict[str, Any], x: np.ndarray) -> np.ndarray:
-  """Every output's operands in their order, `[B, *output, G, K]` of +-1.
+  """Every output's operands in their order, bits `[B, *output, G, K]`.
 
-  Kernel time, then kernel frequency, then channel, the fastest.
+  Kernel time, then kernel frequency, then channel, the fastest. `x` is of bits,
+  since numbers would take eight times the memory.
   """
   axes = len(layer['kernel'])
   groups = layer['groups']
@@ -324,7 +345,7 @@ def operands(layer: dict[str, Any], x: np.ndarray) -> np.ndarray:
   else:
     _require(axes == x.ndim - 2, layer, 'kernel')
     pairs = [(0, 0), *layer['padding'], (0, 0)]
-    x = np.pad(x, pairs, constant_values=PADDING)
+    x = np.pad(x, pairs, constant_values=PADDING > 0)
     for position in itertools.product(*map(range, layer['kernel'])):
       taps.append(x[:, *_places(layer, x, position)])
   split = [tap.reshape(*tap.shape[:-1], groups, -1) for tap in taps]
@@ -377,7 +398,7 @@ def conv(layer, source, x):
   _require(channels * groups == x.shape[-1], layer, 'groups')
   cut = words(math.prod(kernel), channels, accumulator['simd'])
   _require([len(word) for word in cut] == layer['words'], layer, 'words')
-  x = operands(layer, x)[..., None, :] > 0
+  x = operands(layer, x > 0)[..., None, :]
   w = weights.reshape(groups, outputs // groups, -1) > 0
   acc = np.zeros((*x.shape[:-2], outputs // groups), np.int64)
   acc += layer['tensors'].get('preload', np.zeros(outputs, int)).reshape(

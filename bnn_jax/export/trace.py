@@ -180,8 +180,8 @@ def _unknown(reader: str, other: list[tuple[str, str]]) -> str:
     path, kind = other[0]
     return (
       f'the network cannot be exported: {path} is {kind}, which has no integer '
-      'form; train it with model.variant=overflow or binary, model.rule=ours '
-      'and another model.norm_variant than real.'
+      'form; train it with model.variant=overflow, model.rule=ours and another '
+      'model.norm_variant than real.'
     )
   return (
     f'the network cannot be exported: {reader} reads an array that no '

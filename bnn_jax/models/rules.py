@@ -12,14 +12,17 @@ those of a paper. Sums are exact and the stream is real, so nothing is exported.
 - 'dorefa' (Zhou et al. 2016, 1606.06160): a layer's weights times their mean
   magnitude, backward the identity; inputs are bits, clip(x, 0, 1) rounded.
 - 'bi_real' (Liu et al. 2018, 1808.00278): weights as 'xnor_net', but backward
-  without the magnitude; inputs backward by a triangle.
+  without the magnitude, as the released code has it; inputs backward by a
+  triangle.
 - 'ir_net' (Qin et al. 2020, 1909.10788): signs of standardized weights times a
   power of two; both signs backward by EDE, which sharpens. No Hardtanh.
 - 'react_net' (Liu et al. 2020, 2003.03488): as 'bi_real', with learned
   thresholds of inputs and RPReLU. Neither distribution loss nor two steps.
 - 'ab_bnn' (Ma et al. 2024, 2403.03739): signs of standardized weights times
   their mean magnitude and a learned gain; a quarter of the sum is added, with
-  no normalization; RPReLU with powers of two for slopes. One step, not two.
+  no normalization; RPReLU with powers of two for slopes. One step, not two. The
+  mean magnitude and the gain are a real scale of each output, where the paper
+  multiplies nothing, and its mask layer is left out.
 
 All but 'ab_bnn' have a real batch normalization behind each convolution.
 """

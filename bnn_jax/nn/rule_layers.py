@@ -22,11 +22,14 @@ from bnn_jax.nn import rule_weights
 from bnn_jax.nn import straight_through
 
 Slope = Callable[[jax.Array, binarize.Progress], jax.Array]
-Weights = Slope
+Weights = Callable[[jax.Array, binarize.Progress], rule_weights.Weights]
 
 
 class RuleConv(nn.Module):
   """Convolution of +-1 inputs; other fields as of `layers.BinaryConv`.
+
+  The sums of signs are exact, and then scaled. `bnn_jax.models.costs` counts
+  the products of signs and not those with a scale.
 
   Attributes:
     weights: a function of `bnn_jax.nn.rule_weights`.
@@ -50,8 +53,9 @@ class RuleConv(nn.Module):
     del unused
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     latent = self.param(layers.LATENT, layers.latent_init, shape)
-    y = products.exact(
-      x, self.weights(latent, progress),
+    made = self.weights(latent, progress)
+    y = made.scale * products.exact(
+      x, made.signs,
       geometry.geometry(
         x.shape, shape, self.strides, self.padding, self.dilation, self.groups
       ),

@@ -1,59 +1,73 @@
 """How published papers make binary weights of latent ones.
 
 Each function takes latent weights `[*kernel, C, N]` and the share of training
-done, and returns signs times a scale, of the same shape. All sign 0 as +1.
+done, and returns signs and their scale. All sign 0 as +1.
 
 Shape letters: C input channels, K operands of an output, N outputs.
 """
+
+from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
 from bnn_jax.nn import binarize
+from bnn_jax.nn import integer
 from bnn_jax.nn import straight_through
 
 _SMALL = 1e-8
 
 
-def plain(latent: jax.Array, progress: binarize.Progress) -> jax.Array:
+class Weights(NamedTuple):
+  """Binary weights, of which a sum of products is `scale` times that of signs.
+
+  Attributes:
+    signs: `[*kernel, C, N]` of +-1.
+    scale: `[N]`, or one of the layer.
+  """
+
+  signs: jax.Array
+  scale: jax.Array | float
+
+
+def plain(latent: jax.Array, progress: binarize.Progress) -> Weights:
   """Signs, backward a clipped identity (Hubara et al. 2016)."""
-  return binarize.sign(latent, 'hard_tanh', progress)
+  return Weights(binarize.sign(latent, 'hard_tanh', progress), 1.0)
 
 
-def scaled(latent: jax.Array, progress: binarize.Progress) -> jax.Array:
+def scaled(latent: jax.Array, progress: binarize.Progress) -> Weights:
   """Signs times each output's mean magnitude (XNOR-Net, Rastegari et al. 2016).
 
   Backward: the scale's own derivative, and that of a clipped identity times the
   scale.
   """
-  return _magnitudes(latent) * plain(latent, progress)
+  return Weights(plain(latent, progress).signs, _magnitudes(latent))
 
 
-def layer_scaled(latent: jax.Array, progress: binarize.Progress) -> jax.Array:
+def layer_scaled(latent: jax.Array, progress: binarize.Progress) -> Weights:
   """Signs times one mean magnitude (DoReFa-Net, Zhou et al. 2016).
 
   Backward: the identity.
   """
   del progress
-  signs = jnp.mean(jnp.abs(latent)) * _signs(latent)
-  return straight_through.straight_through(signs, latent)
+  return _with_derivative_of(latent, latent, jnp.mean(jnp.abs(latent)))
 
 
 def magnitude_aware(
   latent: jax.Array, progress: binarize.Progress
-) -> jax.Array:
+) -> Weights:
   """Signs times each output's mean magnitude (Bi-Real net, Liu et al. 2018).
 
-  Backward: a clipped identity, without the scale; ReActNet's (Liu et al. 2020)
-  are the same.
+  Backward: a clipped identity, without the scale, as the released code has it;
+  ReActNet's (Liu et al. 2020) are the same.
   """
   del progress
-  signs = _magnitudes(latent) * _signs(latent)
-  return straight_through.straight_through(signs, jnp.clip(latent, -1.0, 1.0))
+  clipped = jnp.clip(latent, -1.0, 1.0)
+  return _with_derivative_of(clipped, latent, _magnitudes(latent))
 
 
-def balanced(latent: jax.Array, progress: binarize.Progress) -> jax.Array:
+def balanced(latent: jax.Array, progress: binarize.Progress) -> Weights:
   """Signs of standardized weights, shifted (IR-Net, Qin et al. 2020).
 
   w' = (w - mean) / std of each output; forward 2^round(log2 mean|w'|) sign(w').
@@ -61,13 +75,13 @@ def balanced(latent: jax.Array, progress: binarize.Progress) -> jax.Array:
   """
   w = _standardized(latent)
   exponent = jnp.round(jnp.log2(jnp.maximum(_magnitudes(w), _SMALL)))
-  scale = lax.stop_gradient(jnp.exp2(exponent))
-  return scale * binarize.sign(w, 'ede', progress)
+  scale = integer.power_of_two(lax.stop_gradient(exponent))
+  return Weights(binarize.sign(w, 'ede', progress), scale)
 
 
 def normalizer_free(
   latent: jax.Array, progress: binarize.Progress
-) -> jax.Array:
+) -> Weights:
   """Standardized weights of variance 1 / K, binary (A&B BNN, Ma et al. 2024).
 
   Forward: the mean magnitude of each output times the sign. Backward: a clipped
@@ -77,8 +91,20 @@ def normalizer_free(
   return magnitude_aware(_standardized(latent) * operands**-0.5, progress)
 
 
-def _signs(latent: jax.Array) -> jax.Array:
-  return jnp.where(latent >= 0, 1.0, -1.0)
+def _with_derivative_of(
+  surrogate: jax.Array, latent: jax.Array, scale: jax.Array
+) -> Weights:
+  """Signs of `latent`; signs times `scale` have the derivative of `surrogate`.
+
+  The scale is a constant to the derivative, and is divided out of it.
+  """
+  scale = lax.stop_gradient(scale)
+  signs = jnp.where(latent >= 0, 1.0, -1.0)
+  return Weights(
+    straight_through.straight_through(
+      signs, surrogate / jnp.maximum(scale, _SMALL)
+    ), scale,
+  )
 
 
 def _magnitudes(latent: jax.Array) -> jax.Array:

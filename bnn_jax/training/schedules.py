@@ -25,9 +25,9 @@ def learning_rate(
 
   'cosine' falls to 0 behind the last step. 'step' is at each drop set to a
   share of the peak. 'exponential' falls by the same factor each step, from the
-  first on, to `final_share` of the peak at the last. 'hold' stays at the peak,
-  and then falls to `final_share` of it by a parabola (MatchboxNet, Majumdar and
-  Ginsburg 2020).
+  first on. 'hold' stays at the peak, and then falls by a parabola (MatchboxNet,
+  Majumdar and Ginsburg 2020). Both reach `final_share` of the peak behind the
+  last step, too.
 
   Args:
     steps: of the whole training.
@@ -37,7 +37,7 @@ def learning_rate(
     drops: (share of the steps, share of the peak from there on), ascending, of
       'step'.
     hold_share: share of the steps at the peak, of 'hold'.
-    final_share: of the peak, at the last step of 'exponential' and 'hold'.
+    final_share: of the peak, behind the last step of 'exponential' and 'hold'.
 
   Returns:
     The rate by step.

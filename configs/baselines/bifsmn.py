@@ -17,7 +17,10 @@ dB quieter and up to a fifth quicker or slower, all of them.
 Time: 0.15 s a step of 100 clips in float on one CPU core.
 
 Its 32 frames of 128 ms lie 32 ms apart around their centres; here as many lie
-within the clip, 450 samples apart.
+within the clip, 450 samples apart. There thresholds and factors of v2 have a
+tenth of the learning rate, here all of it. Here each step ends with the latent
+weights clipped to [-1, 1], and their rate is `latent_learning_rate`, which this
+file sets to the same 5e-3.
 """
 
 import ml_collections

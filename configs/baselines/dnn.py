@@ -11,6 +11,7 @@ on Speech Commands V1, 12 classes; silence of pure zeros in its test.
 Recipe: Adam at 5e-4, 1e-4 and 2e-5 for 10,000 steps of 100 clips each; shift
 of 100 ms, background noise in 0.8 of the clips up to a volume of 0.1; no
 dropout.
+Time: about 0.01 s a step of 100 clips on one CPU core for size S, by its MACs.
 """
 
 import ml_collections
@@ -21,6 +22,8 @@ from configs.baselines import published
 def get_config(string: str = '') -> ml_collections.ConfigDict:
   """The configuration; for options see `published`."""
   begun = published.start(string, 'dnn', ('S', 'M', 'L'))
-  published.set_front_end(begun, window_ms=40.0, hop_ms=40.0, bins=10)
+  published.set_front_end(
+    begun, window_ms=40.0, hop_ms=40.0, bins=10, upper_hz=4000.0
+  )
   published.set_hello_edge_recipe(begun)
   return begun.config.lock()

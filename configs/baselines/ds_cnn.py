@@ -19,6 +19,8 @@ from configs.baselines import published
 def get_config(string: str = '') -> ml_collections.ConfigDict:
   """The configuration; for options see `published`."""
   begun = published.start(string, 'ds_cnn', ('S', 'M', 'L'))
-  published.set_front_end(begun, window_ms=40.0, hop_ms=20.0, bins=10)
+  published.set_front_end(
+    begun, window_ms=40.0, hop_ms=20.0, bins=10, upper_hz=4000.0
+  )
   published.set_hello_edge_recipe(begun)
   return begun.config.lock()

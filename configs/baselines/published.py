@@ -3,9 +3,10 @@
 A string such as 'size=L,variant=binary,data=folder,data_dir=PATH' holds a size
 and a variant of the method, and any option of `configs.kws` but `padding`.
 Data set and pipeline are those of `configs.kws`. The published network has its
-published recipe, which each file quotes: none of ours remains but the number of
-epochs. Where steps are quoted, their shares of the whole count. The binary
-networks are trained as ours is.
+published recipe, which each file quotes: what remains of ours is the number of
+epochs, the input quantized to 8 bits, and the shift by up to 100 ms unless a
+file has another. Where steps are quoted, their shares of the whole count. The
+binary networks are trained as ours is.
 """
 
 from collections.abc import Sequence
@@ -163,8 +164,7 @@ def set_masks(begun: Start, *, time: int, frequency: int) -> None:
   """Two masks of each kind (SpecAugment), of up to so many frames and bins."""
   masks = {
     'time_masks_number': 2, 'time_mask_max_size': time,
-    'frequency_masks_number': 2 if frequency else 0,
-    'frequency_mask_max_size': max(frequency, 1),
+    'frequency_masks_number': 2, 'frequency_mask_max_size': frequency,
   }
   set_augmentation(begun, **masks)
 

@@ -90,7 +90,16 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   ]
   assert len((tmp_path / 'reads.jsonl').read_text().splitlines()) == 10
   found = json.loads((tmp_path / 'compare2.json').read_text())
-  assert found['title'] == 'Speech Commands subset (30 clips), 2 epochs'
+  title = (
+    'Speech Commands subset (30 clips), protocol official, 2 epochs, tuning 1, '
+    'seeds 2'
+  )
+  assert found['title'] == title
+  assert (found['tuning'], found['seeds']) == (1, 2)
+  assert found['protocol'] == 'official'
+  assert found['data']['data_dir'] == str(speech)
+  assert found['command'].startswith('python -m experiments.compare --results=')
+  assert found['command'].endswith(" '--only=^(dnn|ours-M-[fw])'")
   rows = {(r['name'], r['size'], r['variant']): r for r in found['rows']}
   assert len(rows) == 9
   dnn = rows['dnn', 'S', 'float']
@@ -103,19 +112,19 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert dnn['macs_by_width'] == {'32x32': 79_200}
   assert dnn['accumulator_bits'] is None
   binary = rows['dnn', 'S', 'binary']
-  assert binary['marks'] == ['undertrained']
+  assert binary['marks'] == ['undertrained', 'untuned']
   assert (binary['accumulator_bits'], binary['overflow_mode']) == (16, 'exact')
   ours = rows['ours', 'M', 'wrap7']
   assert ours['accuracy'] == pytest.approx(75.0)
   assert ours['deviation'] == pytest.approx(10 / 2**0.5)
   assert (ours['accumulator_bits'], ours['overflow_mode']) == (7, 'wrap')
-  assert ours['marks'] == []
+  assert ours['marks'] == ['untuned']
   assert rows['ours', 'M', 'binary']['marks'] == ['not run']
   assert rows['ours', 'M', 'binary']['accuracy'] is None
   markdown = (tmp_path / 'compare2.md').read_text()
   assert markdown in capsys.readouterr().out
   lines = markdown.splitlines()
-  assert lines[0] == '## Speech Commands subset (30 clips), 2 epochs'
+  assert lines[0] == f'## {title}'
   assert {line.count('|') for line in lines[2:]} == {14}
   assert lines[4].startswith(
     '| DNN | S | float | 79,644 | 32×32: 79,200 | '
@@ -141,6 +150,11 @@ def test_one_failure_does_not_stop_the_rest(
   assert 'failed: dnn-S-float-own-x1 seed 0: ouch' in capsys.readouterr().err
   rows = json.loads((tmp_path / 'compare2.json').read_text())['rows']
   assert rows[0]['marks'][-1] == '1 of its candidates failed'
+  # More candidates that no one has started are no failures.
+  compare.main(words(tmp_path, speech, only, '--phase=judge', '--tuning=2'))
+  rows = json.loads((tmp_path / 'compare2.json').read_text())['rows']
+  assert rows[0]['marks'][-2:] \
+    == ['1 of its candidates failed', '2 of its candidates not run']
   broken.clear()
   tried.clear()
   assert compare.main(words(tmp_path, speech, only)) == 0
@@ -180,50 +194,56 @@ def test_list(tmp_path, speech, pretend, capsys):
   ('--only=foo', 'leaves no network; choose from dnn-S-float'),
   ('--tuning=6', 'choose at most 5'), ('--budget=0', 'budget=0 is not'),
   ('--seeds=0', 'seeds=0 is not positive'),
+  ('--data=foo', 'data=foo is not possible; choose one of synthetic'),
+  ('--options=foo=1', "dnn.py is not possible: config option 'foo' does not"),
+  ('--options=size=S', 'size=S is what the comparison sets'),
+  ('--options=classes=12,epochs=3', 'epochs=3 is what the comparison sets'),
+  ('--options=padding=valid', "'padding' does not exist"),
 ])
 def test_bad_arguments(tmp_path, speech, word, message):
   with pytest.raises(errors.UserError, match=message):
     compare.main(words(tmp_path, speech, word))
 
 
-@pytest.mark.parametrize('seeds, testing, mark', [
-  (3, 84.4, 'reproduced'), (3, 84.2, 'not reproduced'),
-  (2, 99.0, 'fewer than 3 seeds'),
-])
-def test_reproduced_is_said_of_the_same_test_alone(
-  tmp_path, seeds, testing, mark
+def test_data_has_to_be_named(tmp_path, capsys):
+  with pytest.raises(SystemExit):
+    compare.main([f'--results={tmp_path}', '--budget=2'])
+  assert 'required: --data' in capsys.readouterr().err
+
+
+def test_large_after_small_in_one_folder(tmp_path, speech, pretend, no_costs):
+  only = '--only=^(dnn|ours-[ML]-float)'
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert compare.main(words(tmp_path, speech, only, '--sizes=large')) == 0
+  found = json.loads((tmp_path / 'compare2.json').read_text())['rows']
+  rows = {(r['name'], r['size'], r['variant']): r for r in found}
+  # All of the large ones, and of the small ones what has been trained.
+  assert {key[:2] for key in rows} == {
+    ('dnn', 'S'), ('dnn', 'L'), ('bifsmn', 'v1'), ('ours', 'M'), ('ours', 'L'),
+  }
+  assert ('ours', 'M', 'wrap7') not in rows
+  for size in 'SL':
+    assert rows['dnn', size, 'float']['accuracy'] == 70.0
+    assert rows['dnn', size, 'float']['marks'][0] == 'undertrained'
+  assert rows['bifsmn', 'v1', 'paper']['marks'] == ['not run']
+
+
+def test_the_reference_is_known_where_it_is_no_row(
+  tmp_path, speech, pretend, no_costs
 ):
-  unit = compare_plan.units('small')[0]
-
-  def marks(version, protocol):
-    planned = compare_plan.Plan(
-      tmp_path, f'data=folder,data_dir=/d,protocol={protocol}', 2, (1.0,), 3
-    )
-    row = {'accuracy': 90.0, 'testing': testing, 'seeds': seeds}
-    data = compare_data.DataSet('t', version)
-    return compare_table._marks(row, unit, data, planned, ours=row, own=row)
-
-  assert marks('V1', 'hello_edge') == [mark]
-  for version, protocol in (
-    ('V2', 'hello_edge'), ('V1', 'official'), ('', 'hello_edge'),
-  ):
-    assert marks(version, protocol) == ['other data']
-
-
-def test_a_published_deviation_widens_the_bar():
-  one = compare_methods.Published(96.6, 'paper', 'V1', 'official', 0.21)
-  assert one.bar(90.0) == pytest.approx(96.18)
-
-
-def test_a_published_loss_is_one_to_the_own_float_network():
+  only = '--only=^(dnn-.-binary|ours-M-float)'
+  assert compare.main(words(tmp_path, speech, only)) == 0
+  assert compare.main(words(tmp_path, speech, '--sizes=large')) == 0
+  planned = compare_plan.Plan(
+    tmp_path, f'data=folder,data_dir={speech},epochs=2', 2, (1.0,), 2
+  )
   (unit,) = [
-    u for u in compare_plan.units('small') if u.name == 'bifsmn-v2-paper'
+    u for u in compare_plan.units('large') if u.name == 'dnn-L-float'
   ]
-  ((loss,),) = unit.method.published.values()
-  assert loss.bar(90.0) == pytest.approx(88.49)
-  assert compare_table._published(unit) == (loss,)
-  assert compare_table._text(loss) \
-    == '1.51 points under its float (V1-12, bifsmn; abstract)'
+  (row,) = compare_table.rows(
+    [unit], planned, records.Book(tmp_path), compare_data.DataSet('t', '')
+  )
+  assert row['marks'] == ['undertrained', 'other data']
 
 
 def test_a_real_training(tmp_path, speech, no_costs, monkeypatch):

@@ -3,18 +3,22 @@ import pytest
 from experiments import compare_data
 
 
-def describe(source, folder=''):
-  return compare_data.describe({'source': source, 'data_dir': str(folder)})
+def describe(source, folder='', test_dir=''):
+  return compare_data.describe(
+    {'source': source, 'data_dir': str(folder), 'test_dir': test_dir}
+  )
 
 
 def test_official_and_synthetic():
-  assert describe('tfds') == ('Speech Commands V2', 'V2')
-  assert describe('synthetic') == ('synthetic corpus', '')
+  assert describe('tfds') \
+    == ('Speech Commands V2, test archive', 'V2', True)
+  assert describe('synthetic') == ('synthetic corpus', '', False)
 
 
 def test_a_part_is_called_one(speech):
   # Ten speakers of three words.
-  assert describe('folder', speech) == ('Speech Commands subset (30 clips)', '')
+  assert describe('folder', speech) \
+    == ('Speech Commands subset (30 clips)', '', False)
 
 
 @pytest.mark.parametrize('clips, title, version', [
@@ -28,4 +32,6 @@ def test_what_is_whole_has_every_clip(monkeypatch, clips, title, version):
     return range(clips if folder.name == 'yes' else 0)
 
   monkeypatch.setattr(compare_data.pathlib.Path, 'glob', glob)
-  assert describe('folder', 'd') == (title, version)
+  assert describe('folder', 'd') == (title, version, False)
+  assert describe('folder', 'd', '/t') \
+    == (f'{title}, test archive', version, True)

@@ -48,8 +48,11 @@ def test_every_published_number_is_of_a_network():
     for network, numbers in method.published.items():
       assert f'{method.name}-{network}' in names
       for one in numbers:
-        assert one.number == 1.51 if one.is_loss else 80 < one.number < 99
+        assert one.number in (3.0, 1.51) if one.is_loss \
+          else 80 < one.number < 99
         assert one.data in ('V1', 'V2')
+        assert one.verified == ('unverified' not in one.source)
+        assert one.own_lists == (one.protocol == 'tc_resnet')
 
 
 @pytest.mark.parametrize('name', [
@@ -106,13 +109,13 @@ def test_both_recipes_are_tried_at_the_same_rates(tmp_path):
 def test_dev_chooses(tmp_path):
   made, one = planned(tmp_path, (1.0, 0.5)), unit('dnn-S-float')
   book = records.Book(tmp_path)
-  assert made.judging(one, book) is None and made.unended(one, book) == 4
+  assert made.judging(one, book) is None and not made.is_known(one, book)
   for run, accuracy in zip(made.choosing(one), (0.7, 0.9, 0.9), strict=False):
     book.write(run, dev(accuracy))
   chosen = made.judging(one, records.Book(tmp_path))
   assert [(run.setting, run.seed) for run in chosen] \
     == [('dnn-S-float-ours-x1', 0), ('dnn-S-float-ours-x1', 1)]
-  assert made.unended(one, book) == 1
+  assert made.is_known(one, book)
   for run in chosen:
     assert run.splits == plan.JUDGED_BY
     assert run.config.data.training_split == 'training'
@@ -125,7 +128,7 @@ def test_of_one_candidate_there_is_no_choice(tmp_path):
   made, book = planned(tmp_path), records.Book(tmp_path)
   chosen = made.judging(unit('dnn-S-binary'), book)
   assert [run.setting for run in chosen] == ['dnn-S-binary-ours-x1'] * 2
-  assert made.unended(unit('dnn-S-binary'), book) == 0
+  assert not made.is_known(unit('dnn-S-binary'), book)
 
 
 def test_another_budget_is_another_workdir(tmp_path):

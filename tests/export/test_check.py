@@ -107,6 +107,7 @@ def test_shapes_of_planes():
 
 @pytest.mark.parametrize('name, field, value, words', [
   ('encode', 'silence', (-1, 0), 'not possible'),
+  ('depth', 'padding', ((4096, 4096), (4096, 4096)), 'are too many'),
   ('image', 'shape', (12, 6, 4), 'does not fit'),
   ('image', 'shape', (12, -6, -3), 'does not fit'),
   ('image', 'shape', (2, 6, 6, 3), 'does not fit'),
@@ -127,6 +128,11 @@ def test_a_field_of_a_plane_that_does_not_fit_is_named(
   pattern = f'layer {name}, field .*{words}.*; export the'
   with pytest.raises(errors.UserError, match=pattern):
     check.check(model)
+
+
+def test_bits_of_the_largest_array_are_counted_in_31_bits():
+  # Of each position's byte, however few channels fill it.
+  assert 8 * check._LARGEST_SIZE - 1 < 2**31
 
 
 @pytest.mark.parametrize('field, value', [

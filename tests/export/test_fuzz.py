@@ -79,6 +79,25 @@ def test_description(folder, model, name, data):
 
 
 @pytest.mark.parametrize('name', READERS)
+@pytest.mark.parametrize('layer, field, value', [
+  ('depth', 'padding', [[4096, 4096], [4096, 4096]]),
+  # Frames and channels of another shape than is stated.
+  ('encode', 'silence', [4096, 4096]),
+  ('short', 'channels', 2**24),
+])
+def test_padding_does_not_ask_for_all_memory(
+  folder, model, name, layer, field, value
+):
+  altered = copy.deepcopy(model)
+  (row,) = [row for row in altered['layers'] if row['name'] == layer]
+  row[field] = value
+  (folder / files.MODEL).write_text(json.dumps(altered))
+  reader, refusal = READERS[name]
+  with pytest.raises(refusal, match='field (padding|shape|channels)'):
+    reader(folder)
+
+
+@pytest.mark.parametrize('name', READERS)
 @pytest.mark.parametrize('file', [files.MODEL, files.WEIGHTS])
 @FUZZ
 @hypothesis.given(data=st.data())

@@ -126,6 +126,18 @@ def test_reshape_keeps_the_order():
   assert found[1, 0, 0] == 12
 
 
+def test_operands_are_bits():
+  layer = {
+    'name': 'conv', 'kernel': [2], 'groups': 1, 'padding': [[1, 0]],
+    'dilation': [1], 'strides': [1],
+  }
+  found = golden.operands(layer, np.array([[[True], [False], [True]]]))
+  assert found.dtype == np.bool_
+  assert found.tolist() == [
+    [[[False, True]], [[True, False]], [[False, True]]]
+  ]
+
+
 def test_silence_is_no_bit():
   layer = {
     'name': 'encode', 'silence': [1, 2],

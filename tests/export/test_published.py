@@ -50,11 +50,11 @@ REFUSED = {
 }
 
 
-def network(name, string, monkeypatch, size=None):
+def network(name, string, monkeypatch, size=None, variant='overflow'):
   """A tiny network that learns preloads, and the shape of its input."""
   with published.tiny_sizes(monkeypatch), monkeypatch.context() as patch:
     config = published.config(
-      name, f'variant=overflow,accumulator_bits=4,simd=8,{string}'
+      name, f'variant={variant},accumulator_bits=4,simd=8,{string}'
     )
     config.model.learn_preload = True
     # No multiple of 8, so that bits of a plane move to other bytes.
@@ -135,12 +135,22 @@ def test_every_method_is_exported_or_refused():
 
 @pytest.mark.parametrize('name', REFUSED)
 def test_what_is_no_integer_is_named(name, monkeypatch):
-  model, shape = network(name, 'overflow_mode=wrap', monkeypatch)
+  found = refusal(*network(name, 'overflow_mode=wrap', monkeypatch))
+  start = 'the network cannot be exported: layer '
+  assert found == start + REFUSED[name] + END
+
+
+def refusal(model, shape):
   like = jax.eval_shape(lambda: model.init(
     jax.random.key(0), jnp.zeros((1, *shape.values()), jnp.uint8), train=False
   ))
   variables = jax.tree.map(lambda v: np.zeros(v.shape, v.dtype), like)
   with pytest.raises(errors.UserError) as caught:
     trace.trace(model, variables, input_bits=8, **shape)
-  start = 'the network cannot be exported: layer '
-  assert str(caught.value) == start + REFUSED[name] + END
+  return str(caught.value)
+
+
+@pytest.mark.parametrize('variant', ['binary', 'binary_firstlast8'])
+def test_only_the_overflow_twin_is_exported(variant, monkeypatch):
+  found = refusal(*network('ds_cnn', '', monkeypatch, variant=variant))
+  assert 'train it with model.variant=overflow, model.rule=ours' in found

@@ -85,6 +85,17 @@ def test_thermometers_read_log_mel():
   assert published.config('bc_resnet').front_end.kind == 'log_mel'
 
 
+@pytest.mark.parametrize('name, mel_bins, low, high', [
+  ('dnn', 40, 20.0, 4000.0), ('crnn', 40, 20.0, 4000.0),
+  ('ds_cnn', 40, 20.0, 4000.0), ('cnn_trad_fpool3', 64, 80.0, 7600.0),
+  ('cnn_one_fstride4', 64, 80.0, 7600.0), ('tc_resnet', 64, 80.0, 7600.0),
+])
+def test_triangles_are_those_of_the_code_base(name, mel_bins, low, high):
+  found = published.config(name, 'variant=float').front_end
+  assert (found.mel_bins, found.lower_hz, found.upper_hz) \
+    == (mel_bins, low, high)
+
+
 def test_recipes_are_of_the_float_network():
   ours = kws.get_config()
   float_config = published.config('kwt', 'variant=float')
