@@ -50,11 +50,6 @@ class Accumulator:
       raise errors.UserError(
         f'accumulator bits={self.bits!r} is not possible; choose 2 to 24.'
       )
-    if self.unit == 'popcount' and self.bits > 23:
-      raise errors.UserError(
-        f"accumulator bits={self.bits} is not possible with unit='popcount', "
-        'whose results are twice the register; choose 2 to 23.'
-      )
     if not _is_integer(self.simd) or self.simd < 1:
       raise errors.UserError(
         f'simd={self.simd!r} is not possible; choose a positive integer.'

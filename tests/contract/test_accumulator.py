@@ -213,9 +213,3 @@ def test_an_impossible_register_is_refused_by_name(field, value):
     accumulator.Accumulator(**{field: value})
   assert field in str(error.value)
   assert str(value) in str(error.value)
-
-
-def test_results_of_a_popcount_register_fit_float32():
-  assert accumulator.Accumulator(23, 'wrap', unit='popcount').bits == 23
-  with pytest.raises(errors.UserError, match='bits=24 .* choose 2 to 23'):
-    accumulator.Accumulator(24, 'wrap', unit='popcount')

@@ -122,7 +122,7 @@ def test_order_shows_where_a_register_saturates(target, expected):
     if isinstance(one, specs.Conv) else one for one in MODEL.layers
   ))
   mutant = changed(
-    'tap * c->dilation', '(c->taps - 1 - tap) * c->dilation',
+    'tap / c->bin_taps * c->dilation', '(c->taps - 1 - tap) * c->dilation',
     print_c.sources(turned, keep=True),
   )
   found = [n for n in unequal(mutant, target, expected) if '/' not in n]

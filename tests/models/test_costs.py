@@ -160,7 +160,7 @@ def test_marks():
         x = jax.jit(lambda x: x @ x)(x)
       with marks.simulation():
         x = jax.jit(lambda x: x @ x)(x)
-    with marks.elementwise():
+    with marks.elementwise(9):
       x = x * x
     return x * x
 
@@ -168,7 +168,7 @@ def test_marks():
   assert (outer.layer, outer.weight_bits, outer.input_bits) == ('a/b', 1, 8)
   assert (inner.layer, inner.weight_bits, inner.input_bits) == ('a/b', 2, 4)
   assert inner.register == marks.Register(99, 7, 8) and outer.register is None
-  assert (outer.operands, inner.operands, last.operands) == (4, 99, 1)
+  assert (outer.operands, inner.operands, last.operands) == (4, 99, 9)
   assert last.macs == 16 and last.layer == ''
 
 

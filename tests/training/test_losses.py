@@ -112,8 +112,8 @@ def test_overflow_penalty_is_a_sum_over_layers():
 
 
 def test_layer_that_is_called_twice_counts_both_times():
-  sums = {'gate': {'relative': (jnp.zeros((1, 3)), jnp.ones((1, 1)))}}
-  assert losses.persistent_rates(sums)['gate'] == 0.25
+  sums = {'gate': {'relative': (jnp.zeros((1, 3)), jnp.ones((1, 3)))}}
+  assert losses.persistent_rates(sums)['gate'] == 0.5
 
 
 def test_persistent_rates():
