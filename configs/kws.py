@@ -175,16 +175,16 @@ def _accumulator(options) -> ml_collections.ConfigDict:
 def _penalty(options) -> ml_collections.ConfigDict:
   penalty = ml_collections.ConfigDict()
   # On exact sums: 'none', 'hinge', 'periodic' (for wrap) or 'variance'. Where
-  # nothing overflows there is nothing to punish.
+  # nothing overflows there is nothing to punish, and a register that saturates
+  # keeps the sign of its sum, so that a network learns to live with it.
+  saturates = options.get('overflow_mode') == 'saturate'
   narrow = options.get('variant', 'overflow') == 'overflow'
-  penalty.kind = options.get('penalty', 'hinge' if narrow else 'none')
+  wraps = narrow and not saturates
+  penalty.kind = options.get('penalty', 'hinge' if wraps else 'none')
   # Share of the register's range that costs nothing.
   penalty.margin = 0.9
   # lambda(step): rises linearly to its peak over the first share of the steps,
-  # holds, and falls to `final` times its peak over the last share. A register
-  # that saturates keeps the sign of its sum, and a network starves from what
-  # one that wraps needs.
-  saturates = options.get('overflow_mode') == 'saturate'
+  # holds, and falls to `final` times its peak over the last share.
   penalty.weight = 1.0 if saturates else 3.0
   penalty.rise_share = 0.2
   penalty.fall_share = 0.2
