@@ -61,6 +61,9 @@ class Session:
     self._callback = _Callback(self._receive)
     self._library.espeak_SetSynthCallback(self._callback)
     self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+    # The breath of some variants comes from the generator of the C library,
+    # which keeps its state whatever is loaded.
+    ctypes.CDLL(None).srand(ctypes.c_uint(seed))
 
   def __enter__(self) -> 'Session':
     return self

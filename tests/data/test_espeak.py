@@ -25,6 +25,18 @@ def test_a_session_forgets_everything_said_before():
   assert [_said(voice).tobytes() for voice in voices] == before
 
 
+def test_each_variant_says_the_same_again():
+  variants = speakers.SEEN_VARIANTS + speakers.UNSEEN_VARIANTS
+  first, again = (
+    [_said(f'gmw/en-US+{variant}').tobytes() for variant in variants]
+    for _ in range(2)
+  )
+  differing = [
+    name for name, a, b in zip(variants, first, again, strict=True) if a != b
+  ]
+  assert not differing
+
+
 def test_seed_reaches_the_noise_in_the_voice():
   voice = 'gmw/en+whisper'
   assert _said(voice).tobytes() == _said(voice).tobytes()
