@@ -45,7 +45,7 @@ _RANGES = (
   _Range(1, math.inf, 'is not positive; set it to at least 1.', (
     'training.epochs', 'training.batch_size', 'training.log_steps',
     'training.validation_epochs', 'training.checkpoint_epochs',
-    'training.input_clips', 'model.thermometer_levels',
+    'training.input_clips',
   )),
   _Range(1, 8, 'is no width of an input; choose 1 to 8.', (
     'model.input_bits',

@@ -131,7 +131,7 @@ def _loop(
     epoch = step / run.epoch_steps
     due = _due(step, run, periods)
     stopping = _stopping(received) if alone or due.logging else 0
-    if due.logging or stopping:
+    if due.logging or due.saving or stopping:
       _check_finite(loss, step, run.folder)
     if due.logging:
       values = window.close(step)

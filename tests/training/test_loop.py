@@ -3,6 +3,8 @@ import signal
 import socket
 import subprocess
 import time
+import types
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ import pytest
 from bnn_jax import errors
 from bnn_jax.training import checkpoints
 from bnn_jax.training import loop
+from bnn_jax.training import metrics
 from bnn_jax.training import preparation
 from tests import conftest
 from tests import tiny
@@ -33,6 +36,30 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path):
   bad = state.replace(params=state.params | {'classifier': classifier})
   with pytest.raises(errors.UserError, match='classifier/bias is not finite'):
     loop._check_parameters(bad, tmp_path)
+
+
+def test_loss_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+  """Of a step, too, that ends with a checkpoint and with nothing else."""
+  saved = []
+  monkeypatch.setattr(
+    loop.checkpoints_lib, 'save', lambda *given: saved.append(given)
+  )
+  state = tiny.state(tiny.network())
+  losses = iter([1.0, 1.0, jnp.nan, 1.0])
+  run = types.SimpleNamespace(
+    folder=tmp_path, state=state, batches=mock.MagicMock(), batch_size=10,
+    epoch_steps=3, steps=6, checkpoints=None, deploy=lambda state: state,
+    train_step=lambda state, batch: (
+      state, metrics.Means.of_batch(loss=jnp.float32(next(losses)))
+    ),
+  )
+  run.batches.__next__.return_value = {}
+  periods = types.SimpleNamespace(
+    log_steps=100, validation_epochs=2, checkpoint_epochs=1
+  )
+  with pytest.raises(errors.UserError, match='the loss of step 3 is nan'):
+    loop._loop(run, periods, None, mock.Mock(), [])
+  assert not saved
 
 
 def test_batch_for_the_devices(monkeypatch):
