@@ -99,8 +99,11 @@ def train(
   }
   clips = jax.device_put(clips)
   orders = _orders([configs[i] for i in first], source, epoch_steps)
+  order = next(orders)
   for epoch in range(common.training.epochs):
-    states, observed = epoch_of(states, traced, clips, next(orders))
+    states, observed = epoch_of(states, traced, clips, order)
+    # The host draws what comes next while the device computes.
+    order = next(orders)
     observed = jax.device_get(observed)
     values = [member(observed, i).compute() for i in range(len(configs))]
     if strict:

@@ -1,5 +1,6 @@
 """Everything that a step of training changes."""
 
+import functools
 from typing import Any
 
 from flax import struct
@@ -78,9 +79,7 @@ def create(
   init_key, rng = jax.random.split(jax.random.key(seed))
   q = jnp.zeros((1, frames, bins), jnp.uint8)
   # Evaluation mode creates the collection `deployed` too.
-  variables = dict(jax.jit(model.init, static_argnames='train')(
-    init_key, q, train=False
-  ))
+  variables = dict(_init(model, init_key, q))
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=variables['params'],
@@ -95,6 +94,11 @@ def create(
     opt_state=optimizer.init(variables['params']),
     rng=jax.random.key_data(rng),
   )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _init(model: nn.Module, key: jax.Array, q: jax.Array) -> Any:
+  return model.init(key, q, train=False)
 
 
 def _paths_of_sums(model: nn.Module, variables: Any, q: jax.Array) -> list[str]:
