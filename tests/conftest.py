@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -67,7 +68,13 @@ class Command:
     return subprocess.Popen(
       self.line(workdir, *flags), cwd=ROOT, env=self.environment,
       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+      # What a shell starts in the background ignores interrupts.
+      preexec_fn=_heed_interrupts,
     )
+
+
+def _heed_interrupts() -> None:
+  signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_data(folder: pathlib.Path) -> None:
