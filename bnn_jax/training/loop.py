@@ -98,6 +98,7 @@ def train(
   run = preparation.prepare(config, folder, console)
   first = int(run.state.step)
   with (
+    run.lock,
     contextlib.closing(run.batches),
     contextlib.closing(run.checkpoints),
     logs.Writer(folder, first) as writer,

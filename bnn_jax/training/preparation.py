@@ -1,6 +1,7 @@
 """All that a training needs before its first step."""
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import pathlib
 from typing import Any
@@ -43,6 +44,7 @@ class Run:
     deploy: gives a state its deployed integers.
     validate: accuracy of a deployed state on the split that watches.
     checkpoints: where states are kept.
+    lock: keeps other trainings out of the workdir until its exit.
   """
 
   folder: pathlib.Path
@@ -55,6 +57,7 @@ class Run:
   deploy: Callable[[state_lib.TrainState], state_lib.TrainState]
   validate: Callable[[state_lib.TrainState], float]
   checkpoints: ocp.CheckpointManager
+  lock: contextlib.AbstractContextManager[Any]
 
 
 def prepare(
@@ -93,6 +96,7 @@ def prepare(
   teachers.check(config)
   # After all that bad input can stop, or a corrected command would meet the
   # workdir of the wrong one.
+  lock = workdir_lib.hold(folder)
   workdir_lib.prepare(folder, config.to_dict(), config.seed)
 
   checkpoints = checkpoints_lib.manager(str(folder / workdir_lib.CHECKPOINTS))
@@ -116,7 +120,7 @@ def prepare(
   return Run(
     folder=folder, state=state, batches=batches, batch_size=batch_size,
     epoch_steps=epoch_steps, steps=steps, checkpoints=checkpoints,
-    train_step=_compiled_step(config, model, steps, state),
+    lock=lock, train_step=_compiled_step(config, model, steps, state),
     deploy=evaluator_lib.deployer(model, **setup.input_shape(config)),
     validate=_validator(config, model, validation, state),
   )

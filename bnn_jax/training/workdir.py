@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -22,6 +24,7 @@ PACKAGES = ('bnn_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
 CONFIG, PROVENANCE = 'config.json', 'provenance.json'
 METRICS, RESULTS = 'metrics.jsonl', 'results.json'
 CHECKPOINTS = 'checkpoints'
+_LOCK = '.lock'
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
@@ -84,6 +87,49 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   return config
 
 
+def hold(folder: pathlib.Path) -> contextlib.AbstractContextManager[Any]:
+  """Keeps other trainings out of a workdir, which is made where missing.
+
+  Of several processes the first one holds it for all.
+
+  Args:
+    folder: the workdir.
+
+  Returns:
+    Lets it go at its exit; the end of the process does that, too.
+
+  Raises:
+    UserError: another training is under way there.
+  """
+  _make(folder)
+  if jax.process_index() != 0:
+    return contextlib.nullcontext()
+  path = folder / _LOCK
+  try:
+    lock = path.open('w')
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError as error:
+    raise errors.UserError(
+      f'another training is under way in {folder}; wait for its end, or choose '
+      'another --workdir.'
+    ) from error
+  except OSError as error:
+    raise errors.UserError(
+      f'{path} cannot be locked ({error.strerror}); choose another --workdir.'
+    ) from error
+  return lock
+
+
+def _make(folder: pathlib.Path) -> None:
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise errors.UserError(
+      f'the workdir {folder} cannot be made ({error.strerror}); choose another '
+      '--workdir.'
+    ) from error
+
+
 def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
   """Makes a workdir, or makes sure that it is this configuration's.
 
@@ -97,13 +143,7 @@ def prepare(folder: pathlib.Path, config: dict[str, Any], seed: int) -> None:
   Raises:
     UserError: the workdir belongs to another configuration, or cannot be made.
   """
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise errors.UserError(
-      f'the workdir {folder} cannot be made ({error.strerror}); choose another '
-      '--workdir.'
-    ) from error
+  _make(folder)
   known = (folder / CONFIG).exists()
   if known:
     check_config(folder, config)

@@ -104,6 +104,14 @@ def test_workdir_that_cannot_be_made(tmp_path):
     workdir.prepare(tmp_path / 'file', CONFIG, seed=0)
 
 
+def test_a_training_at_a_time(tmp_path):
+  with workdir.hold(tmp_path / 'run'):
+    with pytest.raises(errors.UserError, match='another training is under way'):
+      workdir.hold(tmp_path / 'run')
+  with workdir.hold(tmp_path / 'run'):
+    pass
+
+
 def test_json_that_is_none(tmp_path):
   (tmp_path / 'config.json').write_text('{\n"a": ')
   with pytest.raises(errors.UserError, match=r'no JSON \(line 2\)'):
