@@ -46,7 +46,7 @@ _STAGES = (
 SIZES = {'1': 8, '1.5': 12, '2': 16, '3': 24, '6': 48, '8': 64}
 
 
-class BcResNet(nn.Module):
+class BcResNet(toolbox.Network):
   """The network.
 
   Attributes:
@@ -57,27 +57,8 @@ class BcResNet(nn.Module):
   width: int
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     unit = self.tools.unit
     x = unit(
       2 * self.width, (5, 5), (1, 2), ((2, 2), (2, 2)), norm='affine',
@@ -99,7 +80,7 @@ class BcResNet(nn.Module):
       4 * self.width, (1, 1), norm='affine', activation='relu',
       name='tail_pointwise',
     )(x, mode)
-    return self.tools.classifier(name='classifier')(x, train=train)
+    return self.tools.classifier(name='classifier')(x, train=mode.train)
 
 
 class Block(nn.Module):

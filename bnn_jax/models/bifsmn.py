@@ -45,7 +45,7 @@ class Size(NamedTuple):
 SIZES = {'v1': Size(False), 'v2': Size(True)}
 
 
-class Bifsmn(nn.Module):
+class Bifsmn(toolbox.Network):
   """The network.
 
   Attributes:
@@ -56,27 +56,8 @@ class Bifsmn(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     tools, x = self.tools, self.tools.image(q)
     for i, channels in enumerate(self.size.convolutions):
       x = tools.unit(
@@ -90,7 +71,7 @@ class Bifsmn(nn.Module):
     for i in range(self.size.blocks):
       x = Block(self.size, tools, name=f'block{i}')(x, mode)
     x = stream_layers.Reshape((-1,), name='flat')(x)
-    return tools.classifier(name='classifier')(x, train=train)
+    return tools.classifier(name='classifier')(x, train=mode.train)
 
 
 class Block(nn.Module):

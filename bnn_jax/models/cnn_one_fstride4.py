@@ -10,7 +10,6 @@ Shape letters: B batch, T frames, F features, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -35,7 +34,7 @@ class Size(NamedTuple):
 SIZES = {'one-fstride4': Size(186, 32, (128, 128))}
 
 
-class CnnOneFstride4(nn.Module):
+class CnnOneFstride4(toolbox.Network):
   """The network.
 
   Attributes:
@@ -46,39 +45,20 @@ class CnnOneFstride4(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     tools = self.tools
     x = tools.unit(
       self.size.channels, (q.shape[1], 8), (1, 4), padding='VALID',
       activation='relu', first=True, name='conv',
     )(tools.image(q), mode)
-    x = tools.dropout(0.5, name='dropout')(x, train=train)
+    x = tools.dropout(0.5, name='dropout')(x, train=mode.train)
     x = stream_layers.Reshape((-1,), name='flat')(x)
     x = tools.unit(self.size.linear, name='linear')(x, mode)
     for i, width in enumerate(self.size.dense):
       x = tools.unit(width, name=f'dense{i}')(x, mode)
-      x = tools.dropout(0.5, name=f'dropout{i}')(x, train=train)
-    return tools.classifier(bias=False, name='classifier')(x, train=train)
+      x = tools.dropout(0.5, name=f'dropout{i}')(x, train=mode.train)
+    return tools.classifier(bias=False, name='classifier')(x, train=mode.train)
 
 
 def build(

@@ -10,7 +10,6 @@ Shape letters: B batch, T frames, F features, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -36,7 +35,7 @@ class Size(NamedTuple):
 SIZES = {'trad-fpool3': Size(64, 32, 128)}
 
 
-class CnnTradFpool3(nn.Module):
+class CnnTradFpool3(toolbox.Network):
   """The network.
 
   Attributes:
@@ -47,40 +46,21 @@ class CnnTradFpool3(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     tools, unit = self.tools, self.tools.unit
     convolution = {'padding': 'VALID', 'activation': 'relu'}
     x = unit(
       self.size.channels, (20, 8), first=True, name='conv0', **convolution
     )(tools.image(q), mode)
-    x = tools.dropout(0.5, name='dropout0')(x, train=train)
+    x = tools.dropout(0.5, name='dropout0')(x, train=mode.train)
     x = pooling.MaxPool((1, 3), name='pool')(x)
     x = unit(self.size.channels, (10, 4), name='conv1', **convolution)(x, mode)
-    x = tools.dropout(0.5, name='dropout1')(x, train=train)
+    x = tools.dropout(0.5, name='dropout1')(x, train=mode.train)
     x = stream_layers.Reshape((-1,), name='flat')(x)
     x = unit(self.size.linear, name='linear')(x, mode)
     x = unit(self.size.dense, name='dense')(x, mode)
-    return tools.classifier(bias=False, name='classifier')(x, train=train)
+    return tools.classifier(bias=False, name='classifier')(x, train=mode.train)
 
 
 def build(

@@ -11,7 +11,6 @@ Shape letters: B batch, T frames, F features, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import recurrent
@@ -42,7 +41,7 @@ SIZES = {
 }
 
 
-class Crnn(nn.Module):
+class Crnn(toolbox.Network):
   """The network.
 
   Attributes:
@@ -53,27 +52,8 @@ class Crnn(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     x = self.tools.unit(
       self.size.channels, (10, 4), self.size.stride, 'VALID', bias=True,
       activation='relu', first=True, name='conv',
@@ -84,7 +64,7 @@ class Crnn(nn.Module):
     x = self.tools.unit(
       self.size.dense, bias=True, activation='relu', name='dense'
     )(x[:, -1], mode)
-    return self.tools.classifier(name='classifier')(x, train=train)
+    return self.tools.classifier(name='classifier')(x, train=mode.train)
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Crnn:

@@ -8,7 +8,6 @@ Shape letters: B batch, T frames, F features, N classes.
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -23,7 +22,7 @@ SIZES = {
 }
 
 
-class Dnn(nn.Module):
+class Dnn(toolbox.Network):
   """The network.
 
   Attributes:
@@ -34,33 +33,14 @@ class Dnn(nn.Module):
   widths: tuple[int, ...]
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     x = stream_layers.Reshape((-1,), name='flat')(self.tools.frames(q))
     for i, width in enumerate(self.widths):
       x = self.tools.unit(
         width, bias=True, activation='relu', first=i == 0, name=f'dense{i}'
       )(x, mode)
-    return self.tools.classifier(name='classifier')(x, train=train)
+    return self.tools.classifier(name='classifier')(x, train=mode.train)
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Dnn:

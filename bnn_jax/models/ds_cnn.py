@@ -10,7 +10,6 @@ Shape letters: B batch, T frames, F features, C channels, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -38,7 +37,7 @@ SIZES = {
 }
 
 
-class DsCnn(nn.Module):
+class DsCnn(toolbox.Network):
   """The network.
 
   Attributes:
@@ -49,27 +48,8 @@ class DsCnn(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     channels = self.size.channels
     paper = {'bias': True, 'norm': 'center', 'activation': 'relu'}
     x = self.tools.unit(
@@ -83,7 +63,7 @@ class DsCnn(nn.Module):
       x = self.tools.unit(
         channels, (1, 1), name=f'pointwise{i}', **paper
       )(x, mode)
-    return self.tools.classifier(name='classifier')(x, train=train)
+    return self.tools.classifier(name='classifier')(x, train=mode.train)
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> DsCnn:

@@ -43,7 +43,7 @@ SIZES = {
 }
 
 
-class Kwt(nn.Module):
+class Kwt(toolbox.Network):
   """The network.
 
   Attributes:
@@ -54,27 +54,8 @@ class Kwt(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     channels = self.size.channels
     x = self.tools.unit(channels, bias=True, first=True, name='embedding')(
       self.tools.frames(q), mode
@@ -87,7 +68,7 @@ class Kwt(nn.Module):
     x = x + self.param('positions', start, x.shape[1:])
     for i in range(self.size.blocks):
       x = Block(self.size, self.tools, name=f'block{i}')(x, mode)
-    return self.tools.classifier(name='classifier')(x[:, 0], train=train)
+    return self.tools.classifier(name='classifier')(x[:, 0], train=mode.train)
 
 
 class Block(nn.Module):

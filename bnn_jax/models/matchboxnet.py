@@ -10,7 +10,6 @@ Shape letters: B batch, T frames, F features, C channels, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -38,7 +37,7 @@ class Size(NamedTuple):
 SIZES = {'3x1x64': Size(1), '3x2x64': Size(2)}
 
 
-class MatchboxNet(nn.Module):
+class MatchboxNet(toolbox.Network):
   """The network.
 
   Attributes:
@@ -49,27 +48,8 @@ class MatchboxNet(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     tools, wide = self.tools, self.size.wide
     before, *inside, behind = self.size.kernels
     x = self._separable(
@@ -82,7 +62,7 @@ class MatchboxNet(nn.Module):
     x = tools.unit(
       wide, (1,), norm='affine', activation='relu', name='epilogue_conv'
     )(x, mode)
-    return tools.classifier(name='classifier')(x, train=train)
+    return tools.classifier(name='classifier')(x, train=mode.train)
 
   def _block(self, x, kernel, name, mode):
     """Separable convolutions with a dense shortcut around them."""

@@ -11,7 +11,6 @@ Shape letters: B batch, T frames, F features, H heads, C channels, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -41,7 +40,7 @@ class Size(NamedTuple):
 SIZES = {'paper': Size((64, 32)), 'new': Size((64,))}
 
 
-class MhattRnn(nn.Module):
+class MhattRnn(toolbox.Network):
   """The network.
 
   Attributes:
@@ -52,27 +51,8 @@ class MhattRnn(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     tools, x = self.tools, self.tools.image(q)
     for i, channels in enumerate(self.size.convolutions):
       x = tools.unit(
@@ -80,19 +60,20 @@ class MhattRnn(nn.Module):
         name=f'conv{i}',
       )(x, mode)
       x = tools.far_norm('affine', name=f'norm{i}')(
-        x, train=train, frozen=frozen
+        x, train=mode.train, frozen=mode.frozen
       )
     x = x.reshape(*x.shape[:2], -1)
     for i in range(2):
       x = recurrent.Bidirectional(self.size.units, tools, name=f'gru{i}')(
         x, mode
       )
-    x = tools.dropout(0.2, name='dropout')(self._attend(x, mode), train=train)
+    x = self._attend(x, mode)
+    x = tools.dropout(0.2, name='dropout')(x, train=mode.train)
     for i, width in enumerate(self.size.dense):
       x = tools.unit(
         width, bias=True, activation=None if i else 'relu', name=f'dense{i}'
       )(x, mode)
-    return tools.classifier(name='classifier')(x, train=train)
+    return tools.classifier(name='classifier')(x, train=mode.train)
 
   def _attend(self, x, mode):
     """Means over time by each head's weights, `[B, T, C]` to `[B, H C]`."""

@@ -10,7 +10,6 @@ Shape letters: B batch, T frames, F features, C channels, N classes.
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -43,7 +42,7 @@ SIZES = {
 }
 
 
-class Res(nn.Module):
+class Res(toolbox.Network):
   """The network.
 
   Attributes:
@@ -54,27 +53,8 @@ class Res(nn.Module):
   size: Size
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     tools = self.tools
     x = tools.unit(
       self.size.channels, (3, 3), activation='relu', first=True, name='conv0'
@@ -91,9 +71,9 @@ class Res(nn.Module):
         x = tools.hold()(tools.add(name=f'add{i + 1}')(x, shortcut))
         shortcut = x
       x = tools.far_norm('plain', name=f'norm{i + 1}')(
-        x, train=train, frozen=frozen
+        x, train=mode.train, frozen=mode.frozen
       )
-    return tools.classifier(name='classifier')(x, train=train)
+    return tools.classifier(name='classifier')(x, train=mode.train)
 
 
 def build(size: str, variant: str, classes: int, **settings: Any) -> Res:

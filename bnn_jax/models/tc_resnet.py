@@ -8,7 +8,6 @@ Shape letters: B batch, T frames, F features, C channels, N classes.
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 
 from bnn_jax.models import toolbox
@@ -24,7 +23,7 @@ SIZES = {
 }
 
 
-class TcResNet(nn.Module):
+class TcResNet(toolbox.Network):
   """The network.
 
   Attributes:
@@ -35,35 +34,17 @@ class TcResNet(nn.Module):
   channels: tuple[int, ...]
   tools: toolbox.Toolbox
 
-  @nn.compact
-  def __call__(
-    self,
-    q: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Classifies clips; as `speech_resnet.SpeechResNet`.
-
-    Args:
-      q: `[B, T, F]` uint8.
-      train: see `bnn_jax.nn.layers`.
-      progress: share of training done.
-      frozen: in training, use the running statistics.
-
-    Returns:
-      `[B, N]` logits.
-    """
-    mode = toolbox.Mode(train, progress, frozen)
+  def classify(self, q: jax.Array, mode: toolbox.Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
     x = self.tools.unit(
       self.channels[0], (3,), norm='affine', activation='relu', first=True,
       name='conv',
     )(self.tools.frames(q), mode)
     for i, channels in enumerate(self.channels[1:]):
       x = self._block(x, channels, f'block{i}', mode)
-    x = self.tools.dropout(0.5, name='dropout')(x, train=train)
-    return self.tools.classifier(bias=False, name='classifier')(x, train=train)
+    x = self.tools.dropout(0.5, name='dropout')(x, train=mode.train)
+    classifier = self.tools.classifier(bias=False, name='classifier')
+    return classifier(x, train=mode.train)
 
   def _block(self, x, channels, name, mode):
     """Two convolutions and the shortcut around them."""

@@ -39,6 +39,36 @@ class Mode(NamedTuple):
   frozen: bool | jax.Array
 
 
+class Network(nn.Module):
+  """A published network; a subclass has its size and tools, and `classify`."""
+
+  @nn.compact
+  def __call__(
+    self,
+    q: jax.Array,
+    *,
+    train: bool,
+    progress: float | jax.Array = 1.0,
+    frozen: bool | jax.Array = False,
+  ) -> jax.Array:
+    """Classifies clips; as `speech_resnet.SpeechResNet`.
+
+    Args:
+      q: `[B, T, F]` uint8.
+      train: see `bnn_jax.nn.layers`.
+      progress: share of training done.
+      frozen: in training, use the running statistics.
+
+    Returns:
+      `[B, N]` logits.
+    """
+    return self.classify(q, Mode(train, progress, frozen))
+
+  def classify(self, q: jax.Array, mode: Mode) -> jax.Array:
+    """From `q` `[B, T, F]` uint8 to logits `[B, N]`."""
+    raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
 class Toolbox:
   """Constructors of layers; those of the methods below take a `name`, too.
