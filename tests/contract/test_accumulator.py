@@ -56,6 +56,8 @@ def test_each_mode_unit_and_simd(mode, unit, simd):
 @pytest.mark.parametrize('bits', range(2, 25))
 def test_each_width_on_both_edges(bits, unit, mode):
   low, high = oracle.minimum(bits), oracle.maximum(bits)
+  if unit == 'popcount' and bits == 24:
+    pytest.skip('a popcount register has 23 bits at most')
   # Popcount words of two lanes: +-1 on the register too, and m = 0.
   lanes = 2 if unit == 'popcount' else 1
   machine = oracle.Machine(bits, mode, lanes, unit)
