@@ -318,7 +318,8 @@ def _machine() -> dict[str, Any]:
   models = [line.partition(': ')[2] for line in lines if 'model name' in line]
   return {
     'processor': models[0] if models else platform.processor(),
-    'system': platform.platform(), 'load': os.getloadavg()[0],
+    'system': f'{platform.system()} {platform.machine()}',
+    'load': os.getloadavg()[0],
   }
 
 
