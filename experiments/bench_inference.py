@@ -318,7 +318,7 @@ def _machine() -> dict[str, Any]:
   models = [line.partition(': ')[2] for line in lines if 'model name' in line]
   return {
     'processor': models[0] if models else platform.processor(),
-    'system': f'{platform.system()}-{platform.machine()}',
+    'system': f'{platform.system()} {platform.machine()}',
     'load': os.getloadavg()[0],
   }
 

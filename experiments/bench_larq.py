@@ -1,14 +1,20 @@
 """One step of training of the same binary net, here and in larq.
 
+  python -m experiments.bench_larq --json FILE
+
 Run by bench_larq.sh, which makes the environment. The net has six blocks of
 sign, binary convolution (64 channels, kernel 3) and batch normalization over
-98 frames, a mean over time and a dense layer; batch 100, SGD. larq sums
-exactly.
+98 frames, a mean over time and a dense layer; batch 100, SGD. A step moves the
+statistics of batch normalization, clips latent weights to [-1, 1] and returns
+its loss. larq sums exactly.
 """
 
+import argparse
 import functools
+import pathlib
 import statistics
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,17 +22,19 @@ import numpy as np
 
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import binarize
+from bnn_jax.nn.kernels import choice
+from experiments import bench_machine
 
 BATCH, FRAMES, CHANNELS, BLOCKS, CLASSES = 100, 98, 64, 6, 12
-RATE, ROUNDS = 0.01, 15
+RATE, MOMENTUM, EPSILON, ROUNDS = 0.01, 0.99, 1e-3, 15
 REGISTERS = {
   'ours exact': ('exact', 64), 'ours wrap': ('wrap', 64),
   'ours saturate 64': ('saturate', 64), 'ours saturate 1': ('saturate', 1),
 }
 
 
-def initial(key: jax.Array) -> dict[str, jax.Array]:
-  """The parameters, by name."""
+def initial(key: jax.Array) -> tuple[dict[str, jax.Array], ...]:
+  """The parameters and the moving statistics, by name."""
   keys = jax.random.split(key, BLOCKS + 1)
   shape = 3, CHANNELS, CHANNELS
   params = {
@@ -36,45 +44,81 @@ def initial(key: jax.Array) -> dict[str, jax.Array]:
   params |= {f'beta{i}': jnp.zeros(CHANNELS) for i in range(BLOCKS)}
   params |= {f'gamma{i}': jnp.ones(CHANNELS) for i in range(BLOCKS)}
   dense = 0.1 * jax.random.normal(keys[-1], (CHANNELS, CLASSES))
-  return params | {'dense': dense}
+  moving = {f'mean{i}': jnp.zeros(CHANNELS) for i in range(BLOCKS)}
+  moving |= {f'var{i}': jnp.ones(CHANNELS) for i in range(BLOCKS)}
+  return params | {'dense': dense}, moving
 
 
-def loss_of(params, x, labels, register) -> jax.Array:
-  """Cross entropy of the net with `register` in its convolutions."""
+def loss_of(params, x, labels, register) -> tuple[jax.Array, dict[str, Any]]:
+  """Cross entropy of the net with `register` in its convolutions.
+
+  Args:
+    params: see `initial`.
+    x: `[B, T, C]` float32.
+    labels: `[B]`.
+    register: of the convolutions.
+
+  Returns:
+    The loss, and the batch's statistics by the names of the moving ones.
+  """
+  seen = {}
   for i in range(BLOCKS):
     x = binarize.sign(x, 'hard_tanh')
     w = binarize.sign(params[f'latent{i}'], 'hard_tanh')
     a = jax.lax.optimization_barrier(accumulator.conv(x, w, register))
     mean, var = jnp.mean(a, (0, 1)), jnp.var(a, (0, 1))
-    x = (a - mean) * jax.lax.rsqrt(var + 1e-3) * params[f'gamma{i}']
+    seen |= {f'mean{i}': mean, f'var{i}': var}
+    x = (a - mean) * jax.lax.rsqrt(var + EPSILON) * params[f'gamma{i}']
     x = jax.lax.optimization_barrier(x + params[f'beta{i}'])
   logits = jnp.mean(x, 1) @ params['dense']
   chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1)
-  return -jnp.mean(chosen)
+  return -jnp.mean(chosen), seen
+
+
+def register_of(mode: str, simd: int) -> accumulator.Accumulator:
+  """The registers of one kind of step."""
+  return accumulator.Accumulator(8, mode, simd)
+
+
+def step_of(mode: str, simd: int, x, labels, params, moving):
+  """Parameters, moving statistics and loss after one step."""
+  (loss, seen), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+    params, x, labels, register_of(mode, simd)
+  )
+  params = {
+    name: _moved(name, value, gradients[name])
+    for name, value in params.items()
+  }
+  moving = jax.tree.map(
+    lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, moving, seen
+  )
+  return params, moving, loss
 
 
 def our_step(mode: str, simd: int, x, labels):
-  """A function without arguments that makes one step."""
-  register = accumulator.Accumulator(8, mode, simd)
-
-  @functools.partial(
-    jax.jit,
+  """A function without arguments that makes one step and gives its loss."""
+  step = jax.jit(
+    functools.partial(step_of, mode, simd, x, labels),
     compiler_options={'xla_disable_hlo_passes': 'cse_barrier_expander'},
   )
-  def step(params):
-    gradients = jax.grad(loss_of)(params, x, labels, register)
-    return jax.tree.map(lambda p, g: p - RATE * g, params, gradients)
-
-  state = [initial(jax.random.key(0))]
+  state = initial(jax.random.key(0))
 
   def run():
-    state[0] = jax.block_until_ready(step(state[0]))
+    nonlocal state
+    *state, loss = jax.block_until_ready(step(*state))
+    return float(loss)
 
   return run
 
 
+def _moved(name: str, value: jax.Array, gradient: jax.Array) -> jax.Array:
+  """A parameter after a step."""
+  value = value - RATE * gradient
+  return jnp.clip(value, -1, 1) if name.startswith('latent') else value
+
+
 def larq_step(x, labels):
-  """The same in larq."""
+  """The same in larq: constraints clip, layers keep statistics."""
   import larq
   import tensorflow as tf
   import tf_keras
@@ -87,7 +131,9 @@ def larq_step(x, labels):
       input_quantizer='ste_sign', kernel_quantizer='ste_sign',
       kernel_constraint='weight_clip',
     ))
-    layers.append(tf_keras.layers.BatchNormalization())
+    layers.append(
+      tf_keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON)
+    )
   layers += [tf_keras.layers.GlobalAveragePooling1D(),
              tf_keras.layers.Dense(CLASSES, use_bias=False)]
   model = tf_keras.Sequential(layers)
@@ -105,11 +151,15 @@ def larq_step(x, labels):
     )
     return loss
 
-  return lambda: step().numpy()
+  return lambda: float(step().numpy())
 
 
 def main() -> None:
-  """Prints medians and their ratios to larq's."""
+  """Prints medians and their ratios to larq's, and writes the file."""
+  parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+  parser.add_argument('--json', type=pathlib.Path, help='file to write')
+  args = parser.parse_args()
+  print(choice.describe())
   random = np.random.default_rng(0)
   x = jnp.asarray(random.standard_normal((BATCH, FRAMES, CHANNELS)),
                   jnp.float32)
@@ -117,6 +167,17 @@ def main() -> None:
   runs = {'larq': larq_step(x, labels)}
   for name, (mode, simd) in REGISTERS.items():
     runs[name] = our_step(mode, simd, x, labels)
+  rows = _measure(runs)
+  for row in rows:
+    print(f'{row["name"]:<18} {row["ms"]:8.1f} ms  ratio {row["ratio"]:.3f}')
+  if args.json:
+    bench_machine.write(
+      args.json, {'machine': bench_machine.machine(), 'rows': rows}
+    )
+
+
+def _measure(runs) -> list[dict[str, Any]]:
+  """Medians of functions that are run in turn, the first being the base."""
   seconds: dict[str, list[float]] = {name: [] for name in runs}
   for round_ in range(ROUNDS + 2):
     for name, run in runs.items():
@@ -124,10 +185,14 @@ def main() -> None:
       run()
       if round_ > 1:
         seconds[name].append(time.perf_counter() - begin)
-  base = statistics.median(seconds['larq'])
-  for name, values in seconds.items():
-    middle = statistics.median(values)
-    print(f'{name:<18} {1e3 * middle:8.1f} ms  ratio {middle / base:.3f}')
+  medians = {
+    name: statistics.median(values) for name, values in seconds.items()
+  }
+  base = next(iter(medians.values()))
+  return [
+    {'name': name, 'ms': 1e3 * middle, 'ratio': middle / base}
+    for name, middle in medians.items()
+  ]
 
 
 if __name__ == '__main__':

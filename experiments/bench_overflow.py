@@ -9,21 +9,20 @@ result: signs, packing, products and register. `taskset -c 0` before the
 command measures one core; an idle machine measures best.
 
 A row: `op`, `simd`, `engine`, `shape` (or 'all': the geometric mean over
-shapes of K >= 128), `pass`, `ratio` to `exact_float32`, `ms`, `gops` (billions
-of multiplications and additions a second), `memory_ratio` of XLA's peak to
-that of `exact_float32` (the compiled kernel's own buffers, of one image a
-thread, are not in it), `popcount_share` and `int8_share` of the peaks that
-this very run measures.
+shapes of K >= 128), `pass`, `ratio` to `exact_float32`, `baseline`, `ms`,
+`gops` (billions of multiplications and additions a second), `memory_ratio` of
+XLA's peak to that of `exact_float32` (the compiled kernel's own buffers, of one
+image a thread, are not in it). `exact_float32` is the quicker of XLA's
+convolution and of its products tap by tap, for each shape and pass; `baseline`
+says which. Rows of `forward` have `popcount_share` and `int8_share` of the
+peaks that this very run measures; gradients are float32 and have none.
 """
 
 import argparse
 import collections
 import functools
-import json
 import math
-import os
 import pathlib
-import platform
 import statistics
 import time
 from typing import Any
@@ -37,11 +36,13 @@ from bnn_jax.nn import accumulator
 from bnn_jax.nn import binarize
 from bnn_jax.nn import geometry
 from bnn_jax.nn import products
-from bnn_jax.nn.kernels import choice
+from experiments import bench_machine
 from experiments import bench_shapes
 from experiments import bench_train_step
 
 BITS = 8
+# Which of them is the quicker one is the base of all ratios.
+EXACT, BASELINES = 'exact_float32', ('convolution', 'taps')
 REGISTERS = (
   ('exact', 64), ('wrap', 64), ('saturate', 64), ('saturate', 16),
   ('saturate', 8), ('saturate', 1),
@@ -80,7 +81,10 @@ def main() -> None:
   means = geometric_means(rows)
   _print(means)
   if args.json:
-    _write(args.json, {'machine': machine(peaks), 'rows': rows + means})
+    machine = bench_machine.machine() | {
+      'peak_gmacs': {name: peak / 1e9 for name, peak in peaks.items()}
+    }
+    bench_machine.write(args.json, {'machine': machine, 'rows': rows + means})
 
 
 def measure(
@@ -108,30 +112,42 @@ def measure(
     for key, run in wanted.items()
   }
   seconds = interleaved(compiled, (x, w), rounds)
-  base = ('exact_float32', 0, 'XLA')
-  memory = {key: _memory(program) for key, program in compiled.items()}
-  macs = shape.macs * (3 if which == 'forward_backward' else 1)
-  return [
-    {
-      'op': op, 'simd': simd, 'engine': engine, 'shape': shape.name,
-      'operands': shape.operands, 'pass': which,
-      'ratio': median_ratio(seconds[key], seconds[base]),
-      'ms': 1e3 * statistics.median(seconds[key]),
-      'gops': 2e-9 * macs / statistics.median(seconds[key]),
+  medians = {key: statistics.median(times) for key, times in seconds.items()}
+  base = min(
+    ((EXACT, 0, name) for name in BASELINES), key=medians.__getitem__
+  )
+  memory = {
+    key: bench_machine.program_bytes(program)
+    for key, program in compiled.items()
+  }
+  passes = 3 if which == 'forward_backward' else 1
+  rows = []
+  for key, middle in medians.items():
+    op, simd, engine = key
+    if op == EXACT and key != base:
+      continue
+    row = {
+      'op': op, 'simd': simd, 'engine': 'XLA' if key == base else engine,
+      'shape': shape.name, 'operands': shape.operands, 'pass': which,
+      'ratio': middle / medians[base], 'baseline': base[-1],
+      'ms': 1e3 * middle, 'gops': 2e-9 * passes * shape.macs / middle,
       'memory_ratio': memory[key] / memory[base],
-      **{
-        f'{name}_share': macs / statistics.median(seconds[key]) / peak
-        for name, peak in peaks.items()
-      },
     }
-    for key in compiled
-    for op, simd, engine in [key]
-  ]
+    if which == 'forward':
+      row |= {
+        f'{name}_share': shape.macs / middle / peak
+        for name, peak in peaks.items()
+      }
+    rows.append(row)
+  return rows
 
 
 def operations(shape, engines, which):
-  """Functions of x and w of +-1, by (op, simd, engine)."""
-  found = {('exact_float32', 0, 'XLA'): functools.partial(_float32, shape)}
+  """Functions of x and w of +-1, by (op, simd, engine or baseline)."""
+  found = {
+    (EXACT, 0, name): functools.partial(run, shape)
+    for name, run in zip(BASELINES, (_convolution, _by_tap), strict=True)
+  }
   for engine in engines:
     forced = None if engine == 'auto' else engine
     for mode, simd in REGISTERS:
@@ -144,9 +160,28 @@ def operations(shape, engines, which):
   return found
 
 
-def _float32(shape, x, w):
+def _convolution(shape, x, w):
+  """XLA's convolution of all taps and groups."""
   resolved = geometry.geometry(x.shape, w.shape, **shape.geometry)
-  return products.exact(x, w, resolved)
+  axes = 'HW'[: len(resolved.kernel)]
+  return lax.conv_general_dilated(
+    geometry.pad(x, resolved), w, resolved.strides, 'VALID',
+    rhs_dilation=resolved.dilation, feature_group_count=resolved.groups,
+    dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
+    precision=lax.Precision.HIGHEST,
+  )
+
+
+def _by_tap(shape, x, w):
+  """One product a tap and group; of one channel a group, of elements."""
+  resolved = geometry.geometry(x.shape, w.shape, **shape.geometry)
+  if resolved.groups > 1:
+    return products.exact(x, w, resolved)
+  kernels = w.reshape(-1, *w.shape[-2:])
+  return sum(
+    jnp.matmul(view, kernel, precision=lax.Precision.HIGHEST)
+    for view, kernel in zip(geometry.taps(x, resolved), kernels, strict=True)
+  )
 
 
 def _through(shape, register, engine, x, w):
@@ -205,11 +240,6 @@ def interleaved(programs, operands, rounds) -> dict[Any, list[float]]:
   return seconds
 
 
-def median_ratio(seconds: list[float], base: list[float]) -> float:
-  """Ratio of the medians."""
-  return statistics.median(seconds) / statistics.median(base)
-
-
 def geometric_means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
   """Rows 'all' over the shapes of K >= 128, one for each kind of row."""
   ratios = collections.defaultdict(list)
@@ -258,35 +288,6 @@ def _best(run, x) -> float:
   return min(interleaved({0: run}, (x,), 5)[0])
 
 
-def machine(peaks: dict[str, float]) -> dict[str, Any]:
-  """What the numbers depend on.
-
-  Args:
-    peaks: multiply-accumulates a second, by roofline.
-
-  Returns:
-    Names and numbers.
-  """
-  cpu = pathlib.Path('/proc/cpuinfo')
-  lines = cpu.read_text().splitlines() if cpu.exists() else []
-  models = [line for line in lines if line.startswith('model name')]
-  cores = len(os.sched_getaffinity(0))
-  return {
-    'processor': models[0].split(':')[1].strip() if models else '',
-    'cores': cores, 'system': platform.platform(), 'jax': jax.__version__,
-    'backend': jax.default_backend(), 'engine': choice.describe(),
-    'load': os.getloadavg()[0],
-    'peak_gmacs': {name: peak / 1e9 for name, peak in peaks.items()},
-  }
-
-
-def _memory(program) -> int:
-  """Bytes of XLA's arguments, results and temporary buffers together."""
-  sizes = program.memory_analysis()
-  return (sizes.argument_size_in_bytes + sizes.output_size_in_bytes
-          + sizes.temp_size_in_bytes)
-
-
 def _print(rows) -> None:
   for row in rows:
     print(
@@ -294,12 +295,6 @@ def _print(rows) -> None:
       f'{row["simd"]:>4}  {row["engine"]:<9} ratio {row["ratio"]:6.3f}'
       + (f'  {row["ms"]:8.2f} ms' if 'ms' in row else ''), flush=True,
     )
-
-
-def _write(path: pathlib.Path, results: dict[str, Any]) -> None:
-  temporary = path.with_suffix('.part')
-  temporary.write_text(json.dumps(results, indent=1) + '\n')
-  temporary.rename(path)
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ from bnn_jax.nn import integer
 from bnn_jax.nn.kernels import choice
 from bnn_jax.training import losses
 from bnn_jax.training import steps
+from experiments import bench_machine
 from experiments import bench_shapes
 
 SIZE = 'M'
@@ -38,7 +39,8 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     rounds: runs of each.
 
   Returns:
-    Rows as of `bench_overflow`, with `compile_s`.
+    Rows as of `bench_overflow`, with `compile_s`; their `memory_ratio` is that
+    of the whole step, and leaves out the same.
   """
   programs = {}
   compile_seconds = {}
@@ -52,6 +54,10 @@ def measure(rounds: int) -> list[dict[str, Any]]:
       if round_:
         seconds[kind].append(time.perf_counter() - begin)
   base = statistics.median(seconds[KINDS[0]])
+  memory = {
+    kind: bench_machine.program_bytes(program)
+    for kind, (program, _, _) in programs.items()
+  }
   return [
     {
       'op': kind[0], 'simd': kind[1], 'engine': kind[2],
@@ -59,6 +65,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
       'ratio': statistics.median(seconds[kind]) / base,
       'ms': 1e3 * statistics.median(seconds[kind]),
       'compile_s': compile_seconds[kind],
+      'memory_ratio': memory[kind] / memory[KINDS[0]],
     }
     for kind in KINDS
   ]

@@ -4,7 +4,6 @@ from concurrent import futures
 import json
 import os
 import pathlib
-import platform
 import statistics
 import time
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import jax
 
 from bnn_jax.nn.kernels import choice
+from experiments import bench_machine
 
 # Columns whose whole numbers mean nothing without their names.
 _NAMED = 'batch', 'comparisons', 'right', 'wrong', 'skipped'
@@ -129,6 +129,6 @@ def machine() -> dict[str, Any]:
   device = jax.devices()[0]
   return {
     'device': device.device_kind, 'backend': jax.default_backend(),
-    'jax': jax.__version__, 'system': platform.platform(),
+    'jax': jax.__version__, 'system': bench_machine.system(),
     'engine': choice.describe(),
   }

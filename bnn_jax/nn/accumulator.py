@@ -5,7 +5,7 @@ is summed exactly by an adder tree and then added to a two's-complement
 register of `bits` bits, which wraps around or saturates. `docs/arithmetic.md`,
 section 3, is the definition, and every integer here equals it.
 
-All values are float32 that hold integers below 2^24, so sums of products are
+Operands become float32 that hold integers below 2^24, so sums of products are
 exact in any order; the register itself is int32.
 
 Shape letters: B batch, C input channels, G groups, K operands of one output,
@@ -118,7 +118,7 @@ def matmul(
   result = accumulate(
     flat, w, accumulator, preload, with_exact=False, engine=engine
   ).result
-  return result.reshape(*x.shape[:-1], -1)
+  return result.reshape(*x.shape[:-1], w.shape[-1])
 
 
 def conv(
@@ -210,6 +210,9 @@ def accumulate(
 ) -> Accumulation:
   """`conv` (or `matmul` on `[B, K]`) together with all it can tell.
 
+  Operands and preload of any type are cast to float32, as are the results: int8
+  and bfloat16 do not hold the sums.
+
   Args:
     x: as for `conv`, or `[B, K]`.
     w: as for `conv`, or `[K, N]`.
@@ -226,10 +229,19 @@ def accumulate(
 
   Returns:
     Result, exact sum and telemetry.
+
+  Raises:
+    UserError: shapes or arguments that do not fit.
   """
+  x, w = jnp.asarray(x, jnp.float32), jnp.asarray(w, jnp.float32)
+  if preload is not None:
+    preload = jnp.asarray(preload, jnp.float32)
+    _check_preload(preload, w)
   shape = geometry_lib.geometry(
     x.shape, w.shape, strides, padding, dilation, groups
   )
+  if not x.shape[0]:
+    return _of_no_example(x, w, shape, with_telemetry)
   chosen = choice.choose(engine, accumulator, shape, w.shape[-1])
   scale = 1 if accumulator.unit == 'dot' else 2
   m = odd_words(w.shape, accumulator.simd) if scale == 2 else 0
@@ -272,6 +284,15 @@ def accumulate(
   )
 
 
+def _of_no_example(x, w, shape, with_telemetry) -> Accumulation:
+  """What there is of a batch of none."""
+  empty = jnp.zeros((0, *shape.output_shape(x.shape[1:-1]), w.shape[-1]))
+  none = jnp.zeros(0, jnp.int32)
+  return Accumulation(
+    empty, empty, Telemetry(*(none,) * 5) if with_telemetry else None
+  )
+
+
 def _kernel(engine: str):
   """The function that runs a kernel of its own."""
   if engine == 'pallas':
@@ -284,6 +305,14 @@ def _only_inside(surrogate, exact, accumulator, m):
   share = relative_sum(lax.stop_gradient(exact), accumulator, m)
   inside = (share >= -1) & (share < 1)
   return jnp.where(inside, surrogate, lax.stop_gradient(surrogate))
+
+
+def _check_preload(preload: jax.Array, w: jax.Array) -> None:
+  if preload.shape != w.shape[-1:]:
+    raise errors.UserError(
+      f'a preload of shape {preload.shape} does not fit {w.shape[-1]} outputs; '
+      f'give one integer an output, of shape {w.shape[-1:]}.'
+    )
 
 
 def _check_dense(w: jax.Array) -> None:

@@ -14,6 +14,7 @@ from jax import custom_derivatives
 from jax import lax
 import jax.numpy as jnp
 
+from bnn_jax.nn import devices
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import marks
 
@@ -42,7 +43,7 @@ def exact(
   Returns:
     `[B, *output, N]` float32 integers.
   """
-  gradient = GRADIENT_PRECISION.get(jax.default_backend(), _HIGHEST)
+  gradient = GRADIENT_PRECISION.get(devices.backend(), _HIGHEST)
   with marks.operands(1, 1):
     if gradient == _HIGHEST:
       return _sums(x, w, shape, _HIGHEST)
@@ -81,7 +82,7 @@ def _sums(x, w, shape, precision):
   kernels = w.reshape(-1, *w.shape[-2:])
   sums = [
     _grouped_dot(
-      view.reshape(*view.shape[:-1], shape.groups, -1),
+      view.reshape(*view.shape[:-1], shape.groups, w.shape[-2]),
       geometry_lib.grouped_weights(kernel, shape.groups), precision,
     )
     for view, kernel in zip(geometry_lib.taps(x, shape), kernels, strict=True)
@@ -122,4 +123,4 @@ def _grouped_dot(x: jax.Array, w: jax.Array, precision) -> jax.Array:
       ], -1,
     )
   y = jnp.einsum('...gk,gkn->...gn', x, w, precision=precision)
-  return y.reshape(*y.shape[:-2], -1)
+  return y.reshape(*y.shape[:-2], y.shape[-2] * y.shape[-1])

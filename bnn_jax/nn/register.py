@@ -19,7 +19,8 @@ class Accumulator:
   """A register and the way it is fed.
 
   Attributes:
-    bits: width P, 2 to 24; the range is [-2^(P-1), 2^(P-1) - 1].
+    bits: width P, 2 to 24 (23 for 'popcount', whose result has a bit more); the
+      range is [-2^(P-1), 2^(P-1) - 1].
     overflow_mode: 'exact' (never overflows), 'wrap' or 'saturate'.
     simd: lanes S summed exactly before each addition; 1 is per-MAC.
     unit: 'dot' adds a word's +-1 sum; 'popcount' adds its number of equal
@@ -49,6 +50,12 @@ class Accumulator:
     if not _is_integer(self.bits) or not 2 <= self.bits <= 24:
       raise errors.UserError(
         f'accumulator bits={self.bits!r} is not possible; choose 2 to 24.'
+      )
+    # Its results, odd ones among them, would be no float32 integers.
+    if self.unit == 'popcount' and self.bits > 23:
+      raise errors.UserError(
+        f"accumulator bits={self.bits!r} does not fit unit='popcount'; choose "
+        "2 to 23 bits, or unit='dot'."
       )
     if not _is_integer(self.simd) or self.simd < 1:
       raise errors.UserError(

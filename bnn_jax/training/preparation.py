@@ -15,6 +15,7 @@ import rich.console
 from bnn_jax import errors
 from bnn_jax.data import pipeline
 from bnn_jax.data import source as source_lib
+from bnn_jax.nn.kernels import choice
 from bnn_jax.training import checkpoints as checkpoints_lib
 from bnn_jax.training import checks
 from bnn_jax.training import evaluator as evaluator_lib
@@ -78,7 +79,10 @@ def prepare(
   checks.check_training(config)
   if (folder / workdir_lib.CONFIG).exists():
     workdir_lib.check_config(folder, config.to_dict())
-  _tell(console, _reading(config.data.source, config.data.data_dir))
+  _tell(
+    console, choice.describe(),
+    _reading(config.data.source, config.data.data_dir),
+  )
   source = setup.open_split(config, config.data.training_split)
   validation = setup.open_split(config, setup.validation_split(config))
   _tell(console, *source.notes, *validation.notes)

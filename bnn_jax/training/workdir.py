@@ -241,6 +241,7 @@ def provenance(seed: int) -> dict[str, Any]:
     'platform': platform.platform(),
     'devices': [f'{d.platform} {d.device_kind}' for d in jax.devices()],
     'engine': choice.choose(None),
+    'engine_notes': choice.describe(),
     'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
     'started': datetime.datetime.now().astimezone().isoformat('T', 'seconds'),
   }

@@ -108,6 +108,38 @@ CONV_2D = {
 }
 
 
+# Enough outputs a group for the compiled engine, which fill one block of lanes
+# and part of another; channels a part of a chunk, several of them, and groups
+# that begin within one.
+WIDE = {
+    'dense': Shape((3, 70), (70, 67), {}),
+    'dense of one operand': Shape((2, 1), (1, 33), {}),
+    'dense of odd positions': Shape((19, 12), (12, 9), {}),
+    'words of taps': Shape((1, 5, 5), (4, 5, 9), {}),
+    'words in taps': Shape(
+        (2, 4, 40), (3, 40, 20), {'strides': 2, 'padding': ((2, 1),)}
+    ),
+    'stride': Shape((1, 8, 6), (3, 6, 8), {'strides': 2}),
+    'causal': Shape((1, 5, 9), (3, 9, 8), {'padding': ((2, 0),)}),
+    'dilation': Shape((1, 7, 3), (3, 3, 10), {'dilation': 2}),
+    'groups': Shape((1, 4, 42), (2, 21, 18), {'groups': 2}),
+    'multiplier': Shape((1, 4, 2), (3, 1, 16), {'groups': 2}),
+    'one tap': Shape((1, 3, 40), (1, 40, 9), {}),
+    '2-D': Shape((1, 3, 4, 17), (2, 3, 17, 9), {'dilation': (1, 2)}),
+    '2-D strides': Shape(
+        (1, 4, 5, 3), (2, 3, 3, 8),
+        {'strides': (2, 1), 'padding': ((1, 0), (0, 2))},
+    ),
+}
+# Machines that tell words, range, rule and unit apart on all of these.
+WIDE_MACHINES = (
+    oracle.Machine(4, 'saturate', 4, 'dot'),
+    oracle.Machine(3, 'wrap', 7, 'popcount'),
+    oracle.Machine(3, 'saturate', 7, 'popcount'),
+    oracle.Machine(4, 'wrap', 4, 'dot'),
+)
+
+
 def oracle_engine(case: Case) -> Observation:
   run = oracle.matmul if case.w.ndim == 2 else oracle.conv
   outputs = run(
@@ -199,6 +231,23 @@ def fill(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     draws = np.random.default_rng(seed).random(size)
     values = np.where(draws < bias, 1, -1)
   return np.reshape(values, shape).astype(np.int8)
+
+
+@functools.cache
+def wide_cases() -> tuple[tuple[Case, Any], ...]:
+  """Cases of all `WIDE` shapes, and the oracle's integers."""
+  found = []
+  for i, shape in enumerate(WIDE.values()):
+    for machine in (WIDE_MACHINES[i % 4], WIDE_MACHINES[(i + 1) % 4]):
+      low = oracle.minimum(machine.bits)
+      case = Case(
+          fill('mostly ones', shape.x, i), fill('mostly ones', shape.w, i + 50),
+          machine,
+          [low + 5 * n % 2**machine.bits for n in range(shape.w[-1])],
+          shape.geometry,
+      )
+      found.append((case, oracle_engine(case).results))
+  return tuple(found)
 
 
 KINDS = ('random', 'mostly ones', 'ones', 'minus', 'alternating', 'blocks')

@@ -11,6 +11,8 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.nn import accumulator
+from bnn_jax.nn import geometry
+from bnn_jax.nn.kernels import choice
 from tests.contract import cases
 from tests.contract import oracle
 
@@ -18,6 +20,7 @@ SHAPES = {
     **{f'dense {k}': v for k, v in cases.DENSE.items()},
     **{f'1-D {k}': v for k, v in cases.CONV_1D.items()},
     **{f'2-D {k}': v for k, v in cases.CONV_2D.items()},
+    **{f'wide {k}': v for k, v in cases.WIDE.items()},
 }
 
 
@@ -56,6 +59,8 @@ def test_each_mode_unit_and_simd(mode, unit, simd):
 @pytest.mark.parametrize('bits', range(2, 25))
 def test_each_width_on_both_edges(bits, unit, mode):
   low, high = oracle.minimum(bits), oracle.maximum(bits)
+  if unit == 'popcount' and bits == 24:
+    pytest.skip('a popcount register has 23 bits at most')
   # Popcount words of two lanes: +-1 on the register too, and m = 0.
   lanes = 2 if unit == 'popcount' else 1
   machine = oracle.Machine(bits, mode, lanes, unit)
@@ -213,3 +218,25 @@ def test_an_impossible_register_is_refused_by_name(field, value):
     accumulator.Accumulator(**{field: value})
   assert field in str(error.value)
   assert str(value) in str(error.value)
+
+
+def test_a_popcount_register_has_23_bits_at_most():
+  with pytest.raises(errors.UserError, match="bits=24 .* unit='popcount'"):
+    accumulator.Accumulator(24, unit='popcount')
+  # An odd result of the widest register is an integer still.
+  widest = accumulator.Accumulator(23, 'wrap', 1, 'popcount')
+  y = accumulator.matmul(
+      jnp.ones((1, 1)), jnp.ones((1, 1)), widest,
+      jnp.asarray([widest.maximum - 1]),
+  )
+  assert cases.integers(y) == [[2 * widest.maximum - 1]]
+  assert accumulator.Accumulator(24).maximum == 2**23 - 1
+
+
+@pytest.mark.parametrize('shape', cases.WIDE.values(), ids=cases.WIDE.keys())
+def test_wide_shapes_reach_the_engine_of_this_machine(shape):
+  resolved = geometry.geometry(shape.x, shape.w, **shape.geometry)
+  chosen = choice.choose(
+      None, accumulator.Accumulator(4, 'wrap'), resolved, shape.w[-1]
+  )
+  assert chosen == choice.available()[-1]

@@ -13,6 +13,7 @@ import pytest
 from bnn_jax import errors
 from bnn_jax.nn import accumulator
 from tests.contract import cases
+from tests.contract import engines
 from tests.contract import oracle
 
 SHAPES = {
@@ -170,3 +171,33 @@ def test_clipped_gradient_is_zero_where_the_exact_sum_is_outside(
 def test_clipped_gradient_is_refused_for_wrap():
   with pytest.raises(errors.UserError, match='clip'):
     accumulator.Accumulator(8, 'wrap', gradient='clip')
+
+
+@pytest.mark.parametrize('mode', cases.MODES)
+@pytest.mark.parametrize(('unit', 'step'), [('dot', 1), ('popcount', 2)])
+@pytest.mark.parametrize('engine', engines.NAMES)
+def test_a_preload_counts_in_units_of_its_register(engine, unit, step, mode):
+  shape = cases.WIDE['causal']
+  x, w, g = draw_operands(shape, 4)
+  register = accumulator.Accumulator(3, mode, 4, unit)
+
+  def total(preload):
+    y = engines.through(engine, x, w, register, preload, **shape.geometry)
+    return jnp.sum(y.result * g), jnp.sum(y.exact * g)
+
+  start = jnp.arange(8.0) - 4
+  expected = (step * g.sum((0, 1))).tolist()
+  assert np.any(expected)
+  for slope in jax.jacrev(total)(start):
+    assert cases.integers(slope) == expected
+
+
+def test_a_clipped_preload_has_no_gradient():
+  # Sums of 3 and a preload: 3 is inside of [-4, 3], 4 is not.
+  register = accumulator.Accumulator(3, 'saturate', 1, gradient='clip')
+  x, w = jnp.ones((1, 3)), jnp.ones((3, 2))
+
+  def total(preload):
+    return jnp.sum(accumulator.matmul(x, w, register, preload))
+
+  assert cases.integers(jax.grad(total)(jnp.asarray([0.0, 1.0]))) == [1, 0]

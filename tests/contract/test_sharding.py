@@ -1,4 +1,4 @@
-"""Eight devices give the integers of one."""
+"""Eight devices give the integers of one, each of its own examples."""
 
 import os
 import pathlib
@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from bnn_jax.nn.kernels import choice
+from tests.contract import sharded
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -21,8 +22,9 @@ def test_eight_devices_give_the_same_integers():
   )
   assert done.returncode == 0, done.stderr
   lines = [
-    f'{mode} {engine} True'
-    for mode in ('exact', 'wrap', 'saturate')
+    f'{layer} {mode} {gradient} {engine} True True'
+    for layer in sharded.LAYERS
+    for mode, gradient in sharded.REGISTERS
     for engine in ('lax', choice.choose(None))
   ]
   assert done.stdout.splitlines() == lines

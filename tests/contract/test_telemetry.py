@@ -11,6 +11,7 @@ import pytest
 
 from bnn_jax.nn import accumulator
 from tests.contract import cases
+from tests.contract import engines
 from tests.contract import oracle
 
 # Sums of 18 products in words of one: up to 9 and back, 18, -18, 0.
@@ -113,3 +114,41 @@ def test_counts_add_up_over_examples_under_jit_and_vmap(mode, unit):
   together = run(x.reshape(-1, *shape.x[1:]), w)
   assert [int(v.sum()) for v in each] == [int(v) for v in together]
   assert int(together.persistent) > 0
+
+
+@pytest.mark.parametrize('engine', engines.NAMES)
+@pytest.mark.parametrize('mode', cases.MODES)
+@hypothesis.given(data=st.data())
+@cases.FEW
+def test_counting_changes_no_result(engine, mode, data):
+  case = data.draw(cases.cases(cases.WIDE['words in taps'], modes=(mode,)))
+  *operands, preload = cases.arguments(case)
+  counted, plain = (
+      engines.through(
+          engine, *operands, preload, with_telemetry=counting, **case.geometry
+      )
+      for counting in (True, False)
+  )
+  assert cases.integers(counted.result) == cases.integers(plain.result)
+  assert cases.integers(counted.exact) == cases.integers(plain.exact)
+  assert plain.telemetry is None
+
+
+@pytest.mark.parametrize('mode', cases.MODES)
+def test_what_is_not_counted_costs_nothing(mode):
+  shape = cases.WIDE['words in taps']
+  register = accumulator.Accumulator(4, mode, 8)
+  x, w = jnp.ones(shape.x), jnp.ones(shape.w)
+
+  def program(run, **options):
+    run = functools.partial(
+        run, accumulator=register, **shape.geometry, **options
+    )
+    return str(jax.make_jaxpr(run)(x, w))
+
+  def result(*operands, **options):
+    return accumulator.accumulate(*operands, with_exact=False, **options).result
+
+  never_asked = program(accumulator.conv)
+  assert program(result, with_telemetry=False) == never_asked
+  assert program(result, with_telemetry=True) != never_asked

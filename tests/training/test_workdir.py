@@ -15,6 +15,9 @@ def test_prepare_makes_and_knows_its_own(tmp_path):
   folder = tmp_path / 'a' / 'b'
   workdir.prepare(folder, CONFIG, seed=3)
   record = workdir.read_json(folder / 'provenance.json')
+  assert record['engine_notes'].startswith(
+    f'overflow engine: {record["engine"]} on '
+  )
   assert record['seed'] == 3
   assert set(record['versions']) == set(workdir.PACKAGES)
   # A tuple is a list in the file, and yet the same configuration.

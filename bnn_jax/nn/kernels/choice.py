@@ -5,6 +5,7 @@ import os
 import jax
 
 from bnn_jax import errors
+from bnn_jax.nn import devices
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import register
 from bnn_jax.nn.kernels import compiled
@@ -18,10 +19,13 @@ ENGINES = ('lax', *compiled.LEVELS, 'pallas')
 
 def available() -> tuple[str, ...]:
   """Engines that run here; the last is the one that is chosen."""
-  backend = jax.default_backend()
+  backend = devices.backend()
   if backend == 'cpu':
     return ('lax', *compiled.levels())
-  return ('lax', 'pallas') if backend == 'gpu' else ('lax',)
+  if backend != 'gpu':
+    return ('lax',)
+  # The partitioner cannot split a Pallas kernel: each GPU would run all of it.
+  return ('lax', 'pallas') if jax.device_count() == 1 else ('pallas', 'lax')
 
 
 def _fits(engine, accumulator, shape, outputs) -> bool:
@@ -31,15 +35,21 @@ def _fits(engine, accumulator, shape, outputs) -> bool:
 
 
 def describe() -> str:
-  """One line for logs: the engine, and why there is none better."""
-  backend = jax.default_backend()
+  """One line for logs: the engine, and which layers or why all have another."""
+  backend = devices.backend()
   name = choose(None)
-  if name == 'lax' and backend == 'cpu' and not compiled.levels():
-    return (
-      'overflow engine: lax (the compiled kernel was not built; install a C '
-      'compiler and the package again)'
-    )
-  return f'overflow engine: {name} on {backend}'
+  line = f'overflow engine: {name} on {backend}'
+  if os.environ.get(VARIABLE):
+    return f'{line}, which {VARIABLE} names'
+  if name == 'pallas':
+    return f'{line}; lax where {pallas_gpu.EXCEPTIONS}'
+  if name != 'lax':
+    return f'{line}; lax where {compiled.exceptions()}'
+  if backend == 'cpu':
+    return f'{line} ({compiled.library().trouble})'
+  if backend == 'gpu':
+    return f'{line} (the GPU kernel runs on one GPU a process)'
+  return line
 
 
 def choose(

@@ -9,6 +9,7 @@ import functools
 import importlib.machinery
 import math
 import pathlib
+from typing import NamedTuple
 
 import jax
 from jax import lax
@@ -23,8 +24,13 @@ _TARGET = 'bnn_jax_overflow'
 # What the library calls its levels, from the least to the most demanding.
 LEVELS = ('portable', 'avx2', 'avx512')
 # The kernels hold one output of a group in each of 16 lanes; with few of them
-# in use the shifted products of `lax_engine` are faster.
+# in use the shifted products of `lax_engine` are faster. With more, no K, N or
+# mode has been found that would be better served by the other engine: forward
+# alone it is quicker on some (short rows, few words), but forward and backward
+# the library is, or within 6 % (experiments/results/bench_overflow.json).
 _FEWEST_OUTPUTS = 8
+# Images that the positions of a single tap are cut into.
+_IMAGES = 16
 
 
 def library_path() -> pathlib.Path | None:
@@ -37,17 +43,52 @@ def library_path() -> pathlib.Path | None:
   return None
 
 
+class Library(NamedTuple):
+  """The library as this machine can use it.
+
+  Attributes:
+    levels: that this processor has.
+    trouble: why there are none, and the remedy.
+  """
+
+  levels: tuple[str, ...]
+  trouble: str = ''
+
+
 @functools.cache
-def levels() -> tuple[str, ...]:
-  """Levels that this processor has; none without the library."""
+def library() -> Library:
+  """Loads the library, once."""
   path = library_path()
   if path is None:
-    return ()
-  library = ctypes.CDLL(str(path))
+    return Library((), (
+      'the compiled kernel was not built; install a C compiler and the package '
+      'again'
+    ))
+  try:
+    loaded = ctypes.CDLL(str(path))
+  except OSError as error:
+    # Of another machine: everything works without the library, but slower.
+    return Library((), (
+      f'the compiled kernel cannot be loaded ({error}); install the package '
+      'again on this machine'
+    ))
   jax.ffi.register_ffi_target(
-    _TARGET, jax.ffi.pycapsule(library.bnn_jax_overflow), platform='cpu'
+    _TARGET, jax.ffi.pycapsule(loaded.bnn_jax_overflow), platform='cpu'
   )
-  return LEVELS[: library.bnn_jax_overflow_level() + 1]
+  return Library(LEVELS[: loaded.bnn_jax_overflow_level() + 1])
+
+
+def levels() -> tuple[str, ...]:
+  """Levels that this processor has; none without the library."""
+  return library().levels
+
+
+def exceptions() -> str:
+  """Which layers `fits` leaves to the other engine, for users."""
+  few = f'a group has fewer than {_FEWEST_OUTPUTS} outputs'
+  if 'avx512' in levels():
+    return few
+  return f'{few} or registers saturate'
 
 
 def fits(
@@ -99,7 +140,11 @@ def run(
     images.astype(jnp.float32), kernels.astype(jnp.float32), start, plan,
     (*frames, w.shape[-1]),
   )
-  values = [value.reshape(output) for value in values]
+  positions = math.prod(output[:-1])
+  values = [
+    value.reshape(-1, output[-1])[:positions].reshape(output)
+    for value in values
+  ]
   return values[0], values[1] if with_exact else None
 
 
@@ -149,7 +194,7 @@ def _call(x, w, start, plan, image) -> list[jax.Array]:
   def rule(size, is_mapped, x, w, start):
     if is_mapped == [True, False, False]:
       values = mapped(x.reshape(-1, *x.shape[2:]), w, start)
-      values = [v.reshape(size, -1, *v.shape[1:]) for v in values]
+      values = [v.reshape(*x.shape[:2], *v.shape[1:]) for v in values]
     else:
       operands = [
         v if m else jnp.broadcast_to(v, (size, *v.shape))
@@ -184,9 +229,20 @@ def _is_pointwise(shape: geometry_lib.Geometry) -> bool:
 
 
 def _images(x: jax.Array, shape: geometry_lib.Geometry) -> jax.Array:
-  """`[B, T, F, C]`; a single tap takes all positions as few long images."""
+  """`[B, T, F, C]`; a single tap takes all positions as few long images.
+
+  Threads share images, so where positions do not divide into enough of them,
+  some are added whose results nobody reads.
+  """
   if not _is_pointwise(shape):
     return x.reshape(x.shape[0], *_two(x.shape[1:-1], 1), x.shape[-1])
   positions = math.prod(x.shape[:-1])
-  images = math.gcd(positions, 16)
-  return x.reshape(images, positions // images, 1, x.shape[-1])
+  images = math.gcd(positions, _IMAGES)
+  if images < _IMAGES // 2:
+    images = min(positions, _IMAGES)
+  rows = math.ceil(positions / images)
+  flat = x.reshape(positions, x.shape[-1])
+  missing = images * rows - positions
+  if missing:
+    flat = jnp.pad(flat, ((0, missing), (0, 0)))
+  return flat.reshape(images, rows, 1, x.shape[-1])

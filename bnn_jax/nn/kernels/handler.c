@@ -210,10 +210,58 @@ static void read_problem(const XLA_FFI_Buffer *x, const XLA_FFI_Buffer *w,
   p->level = plan[14];
 }
 
+/* True where a buffer has an element type and dimensions; -1 is any. */
+static int has(const XLA_FFI_Buffer *buffer, XLA_FFI_DataType type,
+               int64_t rank, const int64_t *dims) {
+  if (buffer->dtype != type || buffer->rank != rank) return 0;
+  for (int64_t i = 0; i < rank; ++i) {
+    if (dims[i] >= 0 && buffer->dims[i] != dims[i]) return 0;
+  }
+  return 1;
+}
+
+/* True where no number of the problem leads out of a buffer. */
+static int is_possible(const Problem *p) {
+  for (int axis = 0; axis < 2; ++axis) {
+    if (p->stride[axis] < 1 || p->dilation[axis] < 1 || p->kernel[axis] < 1 ||
+        p->before[axis] < 0 || p->after[axis] < 0) {
+      return 0;
+    }
+    const int64_t reach = p->size[axis] + p->before[axis] + p->after[axis] -
+                          (p->kernel[axis] - 1) * p->dilation[axis];
+    if (reach < 1 || p->out[axis] != (reach - 1) / p->stride[axis] + 1) {
+      return 0;
+    }
+  }
+  return p->own > 0 && p->simd > 0 && p->groups > 0 &&
+         p->channels == p->groups * p->own && p->outputs % p->groups == 0;
+}
+
+/* True where buffers are those that `read_problem` and the kernels read. */
+static int fits(const XLA_FFI_CallFrame *frame, const int64_t *plan) {
+  static const int64_t any[4] = {-1, -1, -1, -1};
+  XLA_FFI_Buffer *const *args = (XLA_FFI_Buffer *const *)frame->args.args;
+  XLA_FFI_Buffer *const *rets = (XLA_FFI_Buffer *const *)frame->rets.rets;
+  if (!has(args[0], XLA_FFI_DataType_F32, 4, any) ||
+      !has(args[1], XLA_FFI_DataType_F32, 4, any) ||
+      !has(args[2], XLA_FFI_DataType_S32, 1, &args[1]->dims[3])) {
+    return 0;
+  }
+  const int64_t result[4] = {args[0]->dims[0], -1, -1, args[1]->dims[3]};
+  if (!has(rets[0], XLA_FFI_DataType_F32, 4, result)) return 0;
+  if (plan[15] && !has(rets[1], XLA_FFI_DataType_F32, 4, rets[0]->dims)) {
+    return 0;
+  }
+  Problem problem;
+  read_problem(args[0], args[1], rets[0], plan, &problem);
+  return is_possible(&problem);
+}
+
 static XLA_FFI_Error *execute(const XLA_FFI_CallFrame *frame) {
   const int64_t *plan = plan_of(frame, PLAN);
   const int with_exact = plan && plan[15];
-  if (!plan || frame->args.size != 3 || frame->rets.size != 1 + with_exact) {
+  if (!plan || frame->args.size != 3 ||
+      frame->rets.size != 1 + with_exact || !fits(frame, plan)) {
     return refuse(frame, "the overflow kernel was called with other arguments "
                          "than it knows; install the package again.");
   }

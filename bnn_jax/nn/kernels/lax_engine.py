@@ -21,9 +21,11 @@ from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import overflow_counts
 from bnn_jax.nn import register
 
-# Up to this many pieces of words are one program; beyond it a scan over taps
-# or chunks keeps the time to compile within seconds.
+# Up to this many pieces of words are one program; beyond it a scan over taps,
+# chunks or words keeps the time to compile within seconds.
 _UNROLLED = 48
+# Words that a loop over them takes at once.
+_BLOCK = 8
 
 
 class _Piece(NamedTuple):
@@ -76,7 +78,7 @@ def run(
     sums if asked for.
   """
   width = 16 if accumulator.simd < 32 and w.shape[-2] > 8 else 32
-  bits = _pack(x.reshape(*x.shape[:-1], shape.groups, -1), width)
+  bits = _pack(x.reshape(*x.shape[:-1], shape.groups, w.shape[-2]), width)
   operands = jnp.stack(geometry_lib.views(bits, shape, 0))
   weights = _pack(
     jnp.moveaxis(
@@ -89,14 +91,15 @@ def run(
   start = jnp.zeros(operands.shape[1:-2] + w.shape[-1:], dtype)
   if preload is not None:
     start = start + preload.astype(dtype)
-  start = start.reshape(*start.shape[:-1], shape.groups, -1)
+  outputs = w.shape[-1] // shape.groups
+  start = start.reshape(*start.shape[:-1], shape.groups, outputs)
   sums = (start,) * 3 if with_prefixes else (None,) * 3
   trace = _feed(
     _Trace(start, *sums), operands, weights, accumulator, shape.taps,
     w.shape[-2], width,
   )
   trace = jax.tree.map(
-    lambda v: v.reshape(*v.shape[:-2], -1).astype(jnp.int32), trace
+    lambda v: v.reshape(*v.shape[:-2], w.shape[-1]).astype(jnp.int32), trace
   )
   prefixes = overflow_counts.Prefixes(*trace[1:]) if with_prefixes else None
   return trace.held, prefixes
@@ -114,7 +117,8 @@ def _pack(signs: jax.Array, width: int) -> jax.Array:
   missing = -signs.shape[-1] % width
   bits = (signs >= 0).astype(dtype)
   bits = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, missing)])
-  bits = bits.reshape(*bits.shape[:-1], -1, width)
+  chunks = bits.shape[-1] // width
+  bits = bits.reshape(*bits.shape[:-1], chunks, width)
   return jnp.sum(bits << jnp.arange(width, dtype=dtype), -1, dtype=dtype)
 
 
@@ -137,13 +141,15 @@ def _feed(trace, x, w, accumulator, taps, channels, width) -> _Trace:
   if channels > simd and width % simd == 0 and taps * channels > _UNROLLED:
     return _scan_chunks(trace, x, w, accumulator, channels, width)
   pieces = _pieces(taps, channels, simd, width)
-  if channels < simd or len(pieces) <= _UNROLLED:
+  if len(pieces) <= _UNROLLED:
     return _unrolled(trace, x, w, accumulator, pieces)
-  pieces = _pieces(1, channels, simd, width)
+  of_tap = _pieces(1, channels, simd, width)
+  if channels < simd or len(of_tap) > _UNROLLED:
+    return _scan_words(trace, x, w, accumulator, pieces)
 
   def body(trace, tap):
     tap_x, tap_w = tap
-    return _unrolled(trace, tap_x[None], tap_w[None], accumulator, pieces), None
+    return _unrolled(trace, tap_x[None], tap_w[None], accumulator, of_tap), None
 
   return lax.scan(body, trace, (x, w))[0]
 
@@ -200,6 +206,45 @@ def _scan_chunks(trace, x, w, accumulator, channels, width) -> _Trace:
     return trace, None
 
   return lax.scan(body, trace, (x, w, jnp.asarray(lanes)))[0]
+
+
+def _scan_words(trace, x, w, accumulator, pieces) -> _Trace:
+  """Words in a loop, for a program of one size however many there are."""
+  words = _by_word(pieces)
+  longest = max(map(len, words))
+  chunks = np.zeros((len(words), longest), np.int32)
+  masks = np.zeros((len(words), longest), x.dtype)
+  for i, word in enumerate(words):
+    chunks[i, : len(word)] = [piece.chunk for piece in word]
+    masks[i, : len(word)] = [piece.mask for piece in word]
+  lanes = np.bitwise_count(masks).sum(-1).astype(trace.held.dtype)
+  x, w = (
+    jnp.moveaxis(v, -1, 1).reshape(v.shape[0] * v.shape[-1], *v.shape[1:-1])
+    for v in (x, w)
+  )
+  positions = (1,) * (x.ndim - 2)
+
+  def body(trace, word):
+    chunk, mask, lanes = word
+    bits = x[chunk][..., None] ^ w[chunk].reshape(
+      longest, *positions, *w.shape[1:]
+    )
+    bits &= mask.reshape(longest, *positions, 1, 1)
+    counts = lax.population_count(bits).astype(trace.held.dtype)
+    differing = jnp.sum(counts, 0, dtype=counts.dtype)
+    return _add_word(trace, differing, lanes, accumulator), None
+
+  steps = tuple(map(jnp.asarray, (chunks, masks, lanes)))
+  return lax.scan(body, trace, steps, unroll=_BLOCK)[0]
+
+
+def _by_word(pieces: list[_Piece]) -> list[list[_Piece]]:
+  words: list[list[_Piece]] = [[]]
+  for piece in pieces:
+    words[-1].append(piece)
+    if piece.last:
+      words.append([])
+  return words[:-1]
 
 
 def _add_word(trace, differing, lanes, accumulator) -> _Trace:

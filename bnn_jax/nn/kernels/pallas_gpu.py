@@ -19,6 +19,7 @@ from jax.experimental.pallas import triton
 import jax.numpy as jnp
 import numpy as np
 
+from bnn_jax.nn import devices
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import register
 from bnn_jax.nn.kernels import chunks
@@ -48,6 +49,10 @@ class Blocks(NamedTuple):
 
 
 _DEFAULT = Blocks()
+
+
+# Which layers `fits` leaves to the other engine, for users.
+EXCEPTIONS = f'a group has fewer than {pallas_block.LEAST} outputs'
 
 
 def fits(shape: geometry_lib.Geometry, outputs: int) -> bool:
@@ -82,7 +87,7 @@ def run(
     Results `[B, *output, G * N]` and the exact ones or None, float32.
   """
   if interpret is None:
-    interpret = jax.default_backend() != 'gpu'
+    interpret = devices.backend() != 'gpu'
   output = x.shape[0], *shape.output_shape(x.shape[1:-1])
   x, w = x.astype(jnp.int8), w.astype(jnp.int8)
   words = geometry_lib.words(shape.taps, w.shape[-2], accumulator.simd)

@@ -1,0 +1,14 @@
+"""Which devices computations run on where their operands do not say it."""
+
+import jax
+
+_GPUS = ('cuda', 'rocm', 'gpu')
+
+
+def backend() -> str:
+  """'cpu', 'gpu' or 'tpu': of `jax.default_device`, else JAX's default."""
+  device = jax.config.jax_default_device
+  if device is None:
+    return jax.default_backend()
+  name = device if isinstance(device, str) else device.platform
+  return 'gpu' if name in _GPUS else name

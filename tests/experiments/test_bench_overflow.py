@@ -1,0 +1,143 @@
+"""What is timed against what, and that the choice of engines follows it."""
+
+import functools
+import json
+import math
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from bnn_jax.nn import geometry
+from bnn_jax.nn import products
+from experiments import bench_larq
+from experiments import bench_machine
+from experiments import bench_overflow
+from experiments import bench_shapes
+from tests.contract import cases
+
+RESULTS = pathlib.Path(bench_overflow.__file__).with_name('results')
+STORED = json.loads((RESULTS / 'bench_overflow.json').read_text())
+SMALL = [
+  bench_shapes.Shape('1-D', (3, 9, 12), (3, 12, 16), {'strides': 2}, 5),
+  bench_shapes.Shape('groups', (3, 9, 12), (3, 6, 16), {'groups': 2}, 9),
+  bench_shapes.Shape('one channel', (2, 6, 5, 1), (3, 2, 1, 8), {}, 30),
+  bench_shapes.Shape('depthwise', (2, 6, 5, 8), (3, 3, 1, 8), {'groups': 8},
+                     30),
+]
+
+
+def stored(which):
+  """Milliseconds of both engines by (shape, op, simd)."""
+  found = {}
+  for row in STORED['rows']:
+    if row['pass'] == which and row['engine'] != 'XLA' and 'ms' in row:
+      key = row['shape'], row['op'], row['simd']
+      found.setdefault(key, {})[row['engine']] = row['ms']
+  return {
+    key: times for key, times in found.items()
+    # Both are the lax engine: an output a group.
+    if len(times) == 2 and key[0] != 'DS-CNN-L depthwise'
+  }
+
+
+def test_the_engine_that_is_chosen_is_the_quicker_one_in_training():
+  pairs = stored('forward_backward')
+  assert len(pairs) > 60
+  slower = [
+    key for key, times in pairs.items() if times['auto'] > 1.06 * times['lax']
+  ]
+  assert slower == []
+
+
+def test_forward_alone_the_other_engine_is_quicker_where_the_text_says_so():
+  slower = {
+    key for key, times in stored('forward').items()
+    if times['auto'] > times['lax']
+  }
+  first = {key for key in slower if key[0] == 'DS-CNN-L first'}
+  assert len(first) == len(bench_overflow.REGISTERS)
+  assert slower - first == {
+    (shape, 'saturate', 64)
+    for shape in ('ours stem', 'DS-CNN-L pointwise', 'TC-ResNet14 36')
+  } | {('TC-ResNet14 36', 'saturate', 16)}
+
+
+@pytest.mark.parametrize('shape', SMALL, ids=lambda shape: shape.name)
+def test_both_baselines_are_the_exact_sums(shape):
+  x, w = cases.fill('random', shape.x, 1), cases.fill('random', shape.w, 2)
+  x, w = x.astype(np.float32), w.astype(np.float32)
+  expected = products.exact(
+    x, w, geometry.geometry(x.shape, w.shape, **shape.geometry)
+  )
+  operations = bench_overflow.operations(shape, ['lax'], 'forward')
+  for name in bench_overflow.BASELINES:
+    y = operations[bench_overflow.EXACT, 0, name](x, w)
+    assert cases.integers(y) == cases.integers(expected)
+
+
+@pytest.mark.parametrize('which', ['forward', 'forward_backward'])
+def test_the_quicker_baseline_is_the_base(monkeypatch, which):
+  seconds = {'convolution': 0.004, 'taps': 0.002}
+
+  def interleaved(programs, operands, rounds):
+    return {key: [seconds.get(key[2], 0.001)] * rounds for key in programs}
+
+  monkeypatch.setattr(bench_overflow, 'interleaved', interleaved)
+  monkeypatch.setattr(bench_overflow, 'REGISTERS', (('wrap', 64),))
+  base, ours = bench_overflow.measure(
+    SMALL[0], which, ['lax'], 3, {'popcount': 1e9, 'int8': 2e9}
+  )
+  assert (base['op'], base['engine'], base['ratio']) == (
+    'exact_float32', 'XLA', 1.0
+  )
+  assert base['baseline'] == ours['baseline'] == 'taps'
+  assert (ours['op'], ours['engine'], ours['ratio']) == ('wrap', 'lax', 0.5)
+  # Gradients are float32, which has no share of these peaks.
+  macs = 3 * 5 * 36 * 16
+  if which == 'forward':
+    assert math.isclose(ours['popcount_share'], macs / 0.001 / 1e9)
+    assert math.isclose(ours['gops'], 2e-9 * macs / 0.001)
+  else:
+    assert 'popcount_share' not in ours and 'int8_share' not in ours
+    assert math.isclose(ours['gops'], 2e-9 * 3 * macs / 0.001)
+
+
+def test_no_row_counts_gradients_as_counted_bits():
+  for row in STORED['rows']:
+    assert row['pass'] == 'forward' or 'popcount_share' not in row
+
+
+def test_a_machine_is_told_without_its_name():
+  for name in ('bench_overflow.json', 'bench_gpu.json'):
+    made = json.loads((RESULTS / name).read_text())['machine']
+    assert made['system'] == 'Linux x86_64'
+  assert len(bench_machine.machine()['system'].split()) == 2
+
+
+def test_the_step_against_larq_is_a_whole_one(monkeypatch):
+  for name, value in (
+    ('BATCH', 4), ('FRAMES', 7), ('CHANNELS', 8), ('BLOCKS', 2), ('RATE', 30.0)
+  ):
+    monkeypatch.setattr(bench_larq, name, value)
+  random = np.random.default_rng(0)
+  x = random.standard_normal((4, 7, 8)).astype(np.float32)
+  labels = random.integers(0, bench_larq.CLASSES, 4)
+  states = []
+  step = jax.jit(functools.partial(bench_larq.step_of, 'wrap', 64))
+  state = bench_larq.initial(jax.random.key(0))
+  for _ in range(2):
+    *state, loss = step(x, labels, *state)
+    states.append(state)
+    assert math.isfinite(loss)
+  (_, moving), (second, later) = states
+  assert all(np.abs(second[f'latent{i}']).max() == 1 for i in range(2))
+  assert np.abs(second['dense']).max() > 1
+  assert not any(np.array_equal(moving[name], later[name]) for name in moving)
+  _, seen = bench_larq.loss_of(
+    bench_larq.initial(jax.random.key(0))[0], x, labels,
+    bench_larq.register_of('wrap', 64),
+  )
+  assert np.allclose(moving['mean0'], 0.01 * seen['mean0'], atol=1e-6)
+  assert np.allclose(moving['var1'], 0.99 + 0.01 * seen['var1'], rtol=1e-5)
