@@ -35,14 +35,7 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
     UserError: its layers do not fit together, or it cannot be written.
   """
   data = packing.pack(specs.widths(model.layers))
-  document = schema.encode(model) | {
-    'weights': {
-      'file': WEIGHTS,
-      'array': ARRAY,
-      'bytes': len(data),
-      'sha256': hashlib.sha256(data.tobytes()).hexdigest(),
-    }
-  }
+  document = seal(schema.encode(model), data)
   new = folder.with_name(f'.{folder.name}.{os.getpid()}')
   old = folder.with_name(f'.{folder.name}.old.{os.getpid()}')
   try:
@@ -62,6 +55,22 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
   finally:
     shutil.rmtree(new, ignore_errors=True)
   shutil.rmtree(old, ignore_errors=True)
+
+
+def seal(document: dict[str, Any], data: np.ndarray) -> dict[str, Any]:
+  """The document with its fields `weights` and `digest`.
+
+  Args:
+    document: the network as JSON.
+    data: uint8, the packed arrays.
+  """
+  content = data.tobytes()
+  stated = schema.Weights(
+    WEIGHTS, ARRAY, len(content), hashlib.sha256(content).hexdigest()
+  )
+  # As it is read: keys are texts, tuples are lists.
+  whole = json.loads(json.dumps(document | {'weights': stated._asdict()}))
+  return whole | {'digest': schema.digest(whole, content)}
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -90,7 +99,9 @@ def read(folder: pathlib.Path) -> specs.Model:
   """
   document = _read_json(folder / MODEL)
   try:
-    return schema.decode(document, _read_weights(folder, document))
+    data = _read_weights(folder / WEIGHTS, schema.weights(document))
+    schema.check_digest(document, data.tobytes())
+    return schema.decode(document, data)
   except errors.UserError as error:
     if str(error).startswith(str(folder)):
       raise
@@ -110,19 +121,18 @@ def _read_json(path: pathlib.Path) -> Any:
     ) from error
 
 
-def _read_weights(folder: pathlib.Path, document: Any) -> np.ndarray:
+def _read_weights(path: pathlib.Path, stated: schema.Weights) -> np.ndarray:
   """The packed bytes, which are the ones that the document states."""
-  path = folder / WEIGHTS
-  stated = document.get('weights') if isinstance(document, dict) else None
-  expected = stated.get('bytes') if isinstance(stated, dict) else None
-  if not isinstance(stated, dict) or not isinstance(expected, int):
-    # A file of another format or version is told so first.
-    return np.zeros(0, np.uint8)
+  if (stated.file, stated.array) != (WEIGHTS, ARRAY):
+    raise errors.UserError(
+      f'model, field weights: it does not name {ARRAY} in {WEIGHTS}; export '
+      'the network again.'
+    )
   try:
     with zipfile.ZipFile(path) as archive:
       if archive.namelist() != [f'{ARRAY}.npy']:
         raise ValueError(f'it does not hold the array {ARRAY} alone')
-      if archive.getinfo(f'{ARRAY}.npy').file_size > expected + _HEADER:
+      if archive.getinfo(f'{ARRAY}.npy').file_size > stated.bytes + _HEADER:
         raise ValueError('it is too large')
       content = io.BytesIO(archive.read(f'{ARRAY}.npy'))
     data = np.lib.format.read_array(content, allow_pickle=False)
@@ -131,12 +141,12 @@ def _read_weights(folder: pathlib.Path, document: Any) -> np.ndarray:
     raise errors.UserError(
       f'{path} cannot be read ({str(error)[:80]}); export the network again.'
     ) from error
-  if data.dtype != np.uint8 or data.shape != (expected,):
+  if data.dtype != np.uint8 or data.shape != (stated.bytes,):
     raise errors.UserError(
-      f'{path} holds {data.dtype} {list(data.shape)}, not the {expected} bytes '
-      f'that {MODEL} states in weights.bytes; export the network again.'
+      f'{path} holds {data.dtype} {list(data.shape)}, not the {stated.bytes} '
+      f'bytes that {MODEL} states in weights.bytes; export the network again.'
     )
-  if hashlib.sha256(data.tobytes()).hexdigest() != stated.get('sha256'):
+  if hashlib.sha256(data.tobytes()).hexdigest() != stated.sha256:
     raise errors.UserError(
       f'{path} was altered: its data do not have the weights.sha256 that '
       f'{MODEL} states; export the network again.'

@@ -49,9 +49,14 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
   path = pathlib.Path(folder) / 'model.json'
   try:
     model = json.loads(path.read_bytes())
-    if model['format'] != 'bnn_jax' or model['version'] != 1:
-      raise ModelError('format and version are not bnn_jax, 1')
-    bits = _weights(path.with_name('weights.npz'), model['weights'])
+    if model['format'] != 'bnn_jax' or model['version'] != 2:
+      raise ModelError('format and version are not bnn_jax, 2')
+    if 'weights' not in model:
+      raise ModelError('field weights is missing')
+    data = _weights(path.with_name('weights.npz'), model['weights'])
+    if model.pop('digest', None) != _digest(model, data):
+      raise ModelError('a field was altered: the digest is another one')
+    bits = np.unpackbits(data, bitorder='little')
     end = 0
     for layer in model['layers']:
       for name, tensor in layer['tensors'].items():
@@ -81,14 +86,22 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
 
 
 def _weights(path: pathlib.Path, stated: dict[str, Any]) -> np.ndarray:
-  """All bits `[8 * bytes]`, in their order."""
+  """All tensors, packed."""
+  if (stated['file'], stated['array']) != ('weights.npz', 'data'):
+    raise ModelError('field weights does not name data in weights.npz')
   with np.load(path, allow_pickle=False) as archive:
     data = archive['data']
   if data.dtype != np.uint8 or data.shape != (stated['bytes'],):
     raise ModelError('weights.npz does not hold weights.bytes bytes')
   if hashlib.sha256(data.tobytes()).hexdigest() != stated['sha256']:
     raise ModelError('weights.npz does not have weights.sha256')
-  return np.unpackbits(data, bitorder='little')
+  return data
+
+
+def _digest(model: dict[str, Any], data: np.ndarray) -> str:
+  """SHA-256 of all other fields and of the weights."""
+  fields = json.dumps(model, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(fields.encode('ascii') + data.tobytes()).hexdigest()
 
 
 def _tensor(bits: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:

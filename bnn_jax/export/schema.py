@@ -7,7 +7,10 @@ it should be.
 
 from collections.abc import Callable
 import dataclasses
+import hashlib
+import json
 from typing import Any
+from typing import NamedTuple
 from typing import NoReturn
 
 import numpy as np
@@ -17,7 +20,7 @@ from bnn_jax.export import check
 from bnn_jax.export import packing
 from bnn_jax.export import specs
 
-FORMAT, VERSION = 'bnn_jax', 1
+FORMAT, VERSION = 'bnn_jax', 2
 # Larger numbers are no size of a network.
 _LARGEST = 2**24
 
@@ -34,8 +37,24 @@ _KINDS: dict[str, Any] = {
 _OPTIONAL = ('crop', 'preload', 'silence')
 
 
+class Weights(NamedTuple):
+  """What a document states of the file of its weights.
+
+  Attributes:
+    file: its name.
+    array: in the file.
+    bytes: of the array.
+    sha256: of these bytes, in hexadecimal.
+  """
+
+  file: str
+  array: str
+  bytes: int
+  sha256: str
+
+
 def encode(model: specs.Model) -> dict[str, Any]:
-  """A network as JSON, without the field `weights`.
+  """A network as JSON, without the fields `weights` and `digest`.
 
   Raises:
     UserError: its layers do not fit together.
@@ -98,7 +117,7 @@ def decode(document: Any, data: np.ndarray) -> specs.Model:
   """The network of a JSON document.
 
   Args:
-    document: what `encode` made.
+    document: what `encode` made, of this version.
     data: uint8, the packed arrays.
 
   Returns:
@@ -107,7 +126,6 @@ def decode(document: Any, data: np.ndarray) -> specs.Model:
   Raises:
     UserError: a field is missing, of another type, or does not fit the others.
   """
-  _check_version(document)
   layers = _field(document, 'layers', _list, 'model')
   model = specs.Model(
     input=_field(document, 'input', _input, 'model'),
@@ -126,6 +144,53 @@ def decode(document: Any, data: np.ndarray) -> specs.Model:
       'tensors; export the network again.'
     )
   return model
+
+
+def weights(document: Any) -> Weights:
+  """What a document states of its weights.
+
+  Raises:
+    UserError: it is of another format or version, or the field is missing or
+      of another type.
+  """
+  _check_version(document)
+  return _field(document, 'weights', _weights, 'model')
+
+
+def digest(document: dict[str, Any], data: bytes) -> str:
+  """SHA-256 of all that an export holds.
+
+  Args:
+    document: the JSON; of its fields, `digest` does not count.
+    data: the packed arrays.
+
+  Returns:
+    It in hexadecimal.
+  """
+  counted = {key: document[key] for key in document if key != 'digest'}
+  text = json.dumps(counted, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode() + data).hexdigest()
+
+
+def check_digest(document: dict[str, Any], data: bytes) -> None:
+  """Refuses what was altered with a UserError.
+
+  Args:
+    document: the JSON.
+    data: the packed arrays.
+  """
+  stated = _field(document, 'digest', _string, 'model')
+  try:
+    found = digest(document, data)
+  except RecursionError as error:
+    raise errors.UserError(
+      'a field holds lists within too many lists; export the network again.'
+    ) from error
+  if stated != found:
+    raise errors.UserError(
+      'a field was altered, as the export does not have the digest that it '
+      'states; export the network again.'
+    )
 
 
 def _check_version(document: Any) -> None:
@@ -157,7 +222,7 @@ def _decode_layer(row: Any, where: str, data: np.ndarray) -> specs.Layer:
     fields[name] = _tensor(tensor, f'{where}.tensors.{name}', data)
   missing = sorted(known.difference(fields, _OPTIONAL))
   if missing:
-    _fail(where, f'tensors.{missing[0]}', 'is missing')
+    _refuse_absence(where, f'tensors.{missing[0]}')
   return _KINDS[kind](**fields)
 
 
@@ -191,12 +256,18 @@ def _fail(where: str, field: str, problem: str) -> NoReturn:
   )
 
 
+def _refuse_absence(where: str, field: str) -> NoReturn:
+  raise errors.UserError(
+    f'{where}, field {field} is missing; export the network again.'
+  )
+
+
 def _field(
   row: Any, name: str, decoder: Callable[[Any], Any], where: str
 ) -> Any:
   """A field as `decoder` gives it, which raises ValueError on another type."""
   if not isinstance(row, dict) or name not in row:
-    _fail(where, name, 'is missing')
+    _refuse_absence(where, name)
   try:
     return decoder(row[name])
   except ValueError as error:
@@ -271,6 +342,9 @@ def _fields(kind: Any, **decoders: Callable[[Any], Any]):
 _input = _fields(
   specs.Input, frames=_integer, bins=_integer, bits=_integer, lo=_float,
   exponent=_integer,
+)
+_weights = _fields(
+  Weights, file=_string, array=_string, bytes=_count, sha256=_string
 )
 _DECODERS: dict[str, Callable[[Any], Any]] = {
   'name': _string,
