@@ -1,5 +1,6 @@
 """Writes and reads the folder of an exported network."""
 
+from collections.abc import Callable
 import hashlib
 import io
 import json
@@ -22,17 +23,23 @@ MODEL, WEIGHTS, ARRAY = 'model.json', 'weights.npz', 'data'
 _HEADER = 4096
 
 
-def write(folder: pathlib.Path, model: specs.Model) -> None:
+def write(
+  folder: pathlib.Path,
+  model: specs.Model,
+  add: Callable[[pathlib.Path], None] | None = None,
+) -> None:
   """Writes a network, in the place of what was there.
 
-  Both files are written into a temporary folder, which is then renamed.
+  All is written into a temporary folder, which is then renamed.
 
   Args:
     folder: to be made; its parent exists.
     model: the network.
+    add: writes more into the folder that it is given.
 
   Raises:
-    UserError: its layers do not fit together, or it cannot be written.
+    UserError: its layers do not fit together, or it cannot be written; what was
+      there is still there.
   """
   data = packing.pack(specs.widths(model.layers))
   document = seal(schema.encode(model), data)
@@ -40,6 +47,8 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
   old = folder.with_name(f'.{folder.name}.old.{os.getpid()}')
   try:
     new.mkdir()
+    if add is not None:
+      add(new)
     np.savez(new / WEIGHTS, data=data)
     (new / MODEL).write_text(_text(document))
     if folder.exists():

@@ -62,8 +62,7 @@ def run(
   )
   path = export_path(config, folder)
   if jax.process_index() == 0:
-    files.write(path, model)
-    c_sources.write(path / print_c.FOLDER, model)
+    files.write(path, model, c_sources.writer(model))
   return path
 
 

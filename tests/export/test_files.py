@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import resource
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from bnn_jax import errors
 from bnn_jax.export import engines
 from bnn_jax.export import files
 from bnn_jax.export import golden
+from bnn_jax.export import print_c
 from bnn_jax.export import specs
 from tests.export import networks
 from tests.export import planes
@@ -95,6 +97,46 @@ def test_what_fails_leaves_the_earlier_export(folder, monkeypatch):
   monkeypatch.setattr(np, 'savez', full)
   with pytest.raises(errors.UserError, match='export could not be written .No'):
     files.write(folder, networks.network(1))
+  assert (folder / files.MODEL).read_bytes() == before
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def add_c(new):
+  (new / 'c').mkdir()
+  print_c.write_sources(networks.network(1), new / 'c')
+
+
+# The largest file that can be written; C is the largest, then JSON.
+@pytest.mark.parametrize('limit, add', [
+  (20000, add_c), (5000, None), (100, None),
+])
+def test_a_full_disk(folder, limit, add):
+  (folder / 'c').mkdir()
+  (folder / 'c' / 'bnn_model.c').write_text('before')
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+  try:
+    with pytest.raises(errors.UserError, match='export could not be written'):
+      files.write(folder, networks.network(1), add)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  assert files.read(folder).layers[-1].bias.tolist() == (
+    networks.network().layers[-1].bias.tolist()
+  )
+  assert (folder / 'c' / 'bnn_model.c').read_text() == 'before'
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+  files.write(folder, networks.network(1), add_c)
+  assert (folder / 'c' / 'bnn_model.c').stat().st_size > 20000
+
+
+def test_what_cannot_be_added_leaves_the_earlier_export(folder):
+  before = (folder / files.MODEL).read_bytes()
+
+  def add(new):
+    raise errors.UserError('no form in C')
+
+  with pytest.raises(errors.UserError, match='no form in C'):
+    files.write(folder, networks.network(1), add)
   assert (folder / files.MODEL).read_bytes() == before
   assert [path.name for path in folder.parent.iterdir()] == ['export']
 
