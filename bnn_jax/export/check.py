@@ -12,6 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from bnn_jax import errors
+from bnn_jax.export import settings
 from bnn_jax.export import specs
 
 # Largest sum and largest array of an engine with 32-bit integers; positions of
@@ -50,10 +51,12 @@ def check(model: specs.Model) -> dict[str, Value]:
 
   Raises:
     UserError: a layer does not fit the arrays that it reads, or an array of
-      its own; the message names the layer and the field.
+      its own, or a setting of the front end is not possible; the message
+      names the layer and the field.
   """
   form = model.input
   _check_input(form)
+  settings.check(model.front_end)
   values = {specs.INPUT: Value((form.frames, form.bins), 'input')}
   for layer in model.layers:
     if layer.name in values:
