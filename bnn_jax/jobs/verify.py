@@ -29,19 +29,19 @@ Values = Mapping[str, np.ndarray]
 
 
 class Difference(NamedTuple):
-  """The first integer in which two engines differ.
+  """The first value in which two engines differ.
 
   Attributes:
     clip: its number in the split's order.
     layer: of the first array that differs for this clip.
     place: index within this array.
-    values: of the two engines.
+    values: of the two engines; integers, unless one of them is wrong.
   """
 
   clip: int
   layer: str
   place: tuple[int, ...]
-  values: tuple[int, int]
+  values: tuple[Any, Any]
 
 
 def run(
@@ -267,19 +267,28 @@ def first_difference(
   clip, order = min(found)
   name = names[order]
   place = tuple(map(int, np.argwhere(a[name][clip] != b[name][clip])[0]))
-  values = int(a[name][clip][place]), int(b[name][clip][place])
+  values = a[name][clip][place].item(), b[name][clip][place].item()
   return Difference(clip, name, place, values)
 
 
 def _tell_difference(
   found: Difference, clip: str, tell: Callable[[str], None]
 ) -> None:
+  # All digits of a fraction, and none behind the point of an integer.
+  one, other = (f'{value:.17g}' for value in found.values)
   tell(
     f'  first: clip {clip}, layer {found.layer}, index {list(found.place)}: '
-    f'{found.values[0]} and {found.values[1]}'
+    f'{one} and {other}'
   )
 
 
 def digest(logits: np.ndarray) -> str:
-  """SHA-256 of logits as little-endian int32, clip by clip."""
-  return hashlib.sha256(logits.astype('<i4').tobytes()).hexdigest()
+  """SHA-256 of logits as little-endian int32, clip by clip.
+
+  Of those that are no such integers it is the one of their float64.
+  """
+  with np.errstate(invalid='ignore'):
+    whole = logits.astype('<i4')
+  if not np.array_equal(whole, logits):
+    return hashlib.sha256(logits.astype('<f8').tobytes()).hexdigest()
+  return hashlib.sha256(whole.tobytes()).hexdigest()
