@@ -1,5 +1,6 @@
 """Exports a checkpoint of a workdir."""
 
+from collections.abc import Mapping
 import hashlib
 import json
 import pathlib
@@ -49,21 +50,38 @@ def run(
   model = exporter.export(
     setup.model(config),
     state.variables(),
-    **setup.input_shape(config),
-    input_bits=config.model.input_bits,
-    lo=state.inputs['lo'],
-    exponent=state.inputs['exponent'],
-    front_end={'sample_rate': setup.front_end(config).sample_rate}
-    | config.front_end.to_dict(),
-    class_names=labels.class_names(config.data.classes),
+    **surroundings(config, state.inputs),
     provenance=_provenance(folder, int(state.step)) | {
-      'logit_factor': _logit_factor(state.params),
+      'logit_factor': logit_factor(state.params),
     },
   )
   path = export_path(config, folder)
   if jax.process_index() == 0:
     files.write(path, model, c_sources.writer(model))
   return path
+
+
+def surroundings(
+  config: ml_collections.ConfigDict, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+  """What an export holds before and behind the layers.
+
+  Args:
+    config: the configuration.
+    inputs: a state's; `lo` and `exponent` of the quantization are read.
+
+  Returns:
+    Arguments of `exporter.export`.
+  """
+  return {
+    **setup.input_shape(config),
+    'input_bits': config.model.input_bits,
+    'lo': float(inputs['lo']),
+    'exponent': int(inputs['exponent']),
+    'front_end': {'sample_rate': setup.front_end(config).sample_rate}
+    | config.front_end.to_dict(),
+    'class_names': labels.class_names(config.data.classes),
+  }
 
 
 def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
@@ -81,7 +99,7 @@ def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
   }
 
 
-def _logit_factor(params: dict[str, Any]) -> float:
+def logit_factor(params: dict[str, Any]) -> float:
   """What training multiplies logits by, besides constants of the network."""
   return float(np.exp(params.get('classifier', {}).get('log_factor', 0.0)))
 

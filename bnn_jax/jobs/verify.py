@@ -16,7 +16,9 @@ import numpy as np
 
 from bnn_jax.export import engines as engines_lib
 from bnn_jax.export import files
+from bnn_jax.jobs import c_front_end
 from bnn_jax.jobs import export as export_job
+from bnn_jax.jobs import settings
 from bnn_jax.training import evaluate
 from bnn_jax.training import evaluator
 from bnn_jax.training import setup
@@ -24,6 +26,8 @@ from bnn_jax.training import setup
 GRAPH = 'training graph'
 # Clips of which every layer is compared where that is asked for.
 DEEP_CLIPS = 100
+# Clips of each split of which the front ends are compared.
+FRONT_END_CLIPS = 100
 
 Values = Mapping[str, np.ndarray]
 
@@ -57,7 +61,9 @@ def run(
 
   q is computed once and handed to all: the training graph in evaluation mode,
   from the checkpoint that was exported, and each engine of
-  `bnn_jax.export.engines`, from the export alone.
+  `bnn_jax.export.engines`, from the export alone. What no engine computes is
+  compared, too: the settings of the export with those of the checkpoint, and
+  its front end in C with that in NumPy.
 
   Args:
     config: the configuration that was exported.
@@ -68,13 +74,17 @@ def run(
     tell: gets each line for the user.
 
   Returns:
-    Whether all integers are equal.
+    Whether all is equal.
 
   Raises:
-    UserError: there is no export, or no checkpoint that it was made from.
+    UserError: there is no export, it is damaged, or there is no checkpoint that
+      it was made from.
   """
   path = export_job.existing_path(config, folder)
   exported = files.read(path)
+  missing = {
+    name: engine.missing() for name, engine in engines_lib.ENGINES.items()
+  }
   step = exported.provenance.get('step')
   state = evaluate.restore(config, folder, step).state
   model = setup.model(config)
@@ -82,9 +92,6 @@ def run(
   names = [layer.name for layer in exported.layers]
   # Not cast to integers: a fraction is a difference as well.
   logits = {GRAPH: evaluator.Evaluator(model).logits(state, q)}
-  missing = {
-    name: engine.missing() for name, engine in engines_lib.ENGINES.items()
-  }
   logits |= {
     name: engine.logits(path, q)
     for name, engine in engines_lib.ENGINES.items() if missing[name] is None
@@ -97,14 +104,44 @@ def run(
     return None if made is None else made(path, q)
 
   tell(f'{path}: step {step}, {len(q)} clips')
-  for reason in filter(None, missing.values()):
-    tell(reason)
   equal = compare_logits(logits, layers, q, names, clips, tell)
   if deep:
     equal &= compare_layers(logits, layers, q, names, clips, tell)
+  equal &= settings.compare(
+    settings.exported(exported), settings.expected(config, state), tell
+  )
+  if exported.front_end.get('kind') == 'log_mel' and missing['C'] is None:
+    samples = some_samples(config, splits, limit)
+    equal &= c_front_end.compare(path, exported, samples, tell)
   for name, values in logits.items():
     tell(f'{name}: SHA-256 of its logits: {digest(values)}')
+  for name, reason in missing.items():
+    if reason is not None:
+      tell(f'{name} was not compared: {reason}')
   return equal
+
+
+def some_samples(
+  config: ml_collections.ConfigDict,
+  splits: Sequence[str] = (),
+  limit: int | None = None,
+) -> np.ndarray:
+  """The first clips of each split, at most `FRONT_END_CLIPS`.
+
+  Args:
+    config: names the data.
+    splits: their names; all test splits by default.
+    limit: clips of each split.
+
+  Returns:
+    int16 `[n, S]`.
+  """
+  clips = []
+  for name in splits or setup.test_splits(config):
+    split = setup.open_split(config, name)
+    count = min(len(split), limit or FRONT_END_CLIPS, FRONT_END_CLIPS)
+    clips += [split[i].audio for i in range(count)]
+  return np.stack(clips)
 
 
 def quantized(
