@@ -55,6 +55,7 @@ def run(
   splits: Sequence[str] = (),
   limit: int | None = None,
   deep: bool = False,
+  allow_missing: bool = False,
   tell: Callable[[str], None] = print,
 ) -> bool:
   """Compares every logit of the test splits between all engines.
@@ -71,10 +72,11 @@ def run(
     splits: their names; all test splits by default.
     limit: clips of each split; all by default.
     deep: compare every layer of the first clips, too.
+    allow_missing: accept that an engine cannot run here.
     tell: gets each line for the user.
 
   Returns:
-    Whether all is equal.
+    Whether all is equal, and all engines ran or need not.
 
   Raises:
     UserError: there is no export, it is damaged, or there is no checkpoint that
@@ -118,6 +120,7 @@ def run(
   for name, reason in missing.items():
     if reason is not None:
       tell(f'{name} was not compared: {reason}')
+      equal &= allow_missing
   return equal
 
 
