@@ -161,25 +161,29 @@ def _refuse(layer: dict[str, Any], field: str) -> NoReturn:
 
 
 def logits(model: dict[str, Any], q: np.ndarray) -> np.ndarray:
-  """Integer logits `[B, N]` of clips `q`, uint8 `[B, T, F]`."""
-  pieces = [
-    _forward(model, q[i : i + CLIPS])[model['layers'][-1]['name']]
-    for i in range(0, len(q), CLIPS)
-  ]
-  return np.concatenate(pieces)
+  """Integer logits `[B, N]` of clips `q`, uint8 `[B, T, F]`, B >= 1."""
+  last = model['layers'][-1]['name']
+  return np.concatenate(
+    [_forward(model, piece)[last] for piece in _pieces(q)]
+  )
 
 
 def intermediates(
   model: dict[str, Any], q: np.ndarray
 ) -> dict[str, np.ndarray]:
   """What every layer gives, by its name, each `[B, ...]`; bits are -1, +1."""
-  values = [
-    _forward(model, q[i : i + CLIPS]) for i in range(0, len(q), CLIPS)
-  ]
+  values = [_forward(model, piece) for piece in _pieces(q)]
   return {
     name: np.concatenate([piece[name] for piece in values])
     for name in values[0]
   }
+
+
+def _pieces(q: np.ndarray) -> list[np.ndarray]:
+  """Some clips each."""
+  if not q.ndim or not len(q):
+    raise ModelError('there are no clips')
+  return [q[i : i + CLIPS] for i in range(0, len(q), CLIPS)]
 
 
 def _forward(model: dict[str, Any], q: np.ndarray) -> dict[str, np.ndarray]:
@@ -485,12 +489,28 @@ def main(arguments: list[str]) -> None:
   """Writes the logits int64 `[B, N]` of the clips in a file."""
   if len(arguments) != 3:
     raise SystemExit('usage: python golden.py EXPORT Q.npy LOGITS.npy')
+  export, clips, output = arguments
   try:
-    model = read(arguments[0])
-    result = logits(model, np.load(arguments[1], allow_pickle=False))
+    model = read(export)
+    result = _told(clips, lambda: logits(model, _clips(clips)))
+    _told(output, lambda: np.save(output, result))
   except ModelError as error:
     raise SystemExit(f'error: {error}') from error
-  np.save(arguments[2], result)
+
+
+def _clips(path: str) -> np.ndarray:
+  with open(path, 'rb') as file:
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _told(path: str, run: Callable[[], Any]) -> Any:
+  """What `run` gives, or an error that names the file."""
+  try:
+    return run()
+  except Exception as error:
+    # A damaged array may hold anything, and so fails in any way.
+    text = ' '.join(str(error).split())
+    raise ModelError(f'{path}: {text[:200]}') from error
 
 
 if __name__ == '__main__':
