@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 
 from bnn_jax import errors
+from bnn_jax.export import limits
 from bnn_jax.export import packing
 from bnn_jax.export import schema
 from bnn_jax.export import specs
@@ -119,6 +120,8 @@ def read(folder: pathlib.Path) -> specs.Model:
 
 def _read_json(path: pathlib.Path) -> Any:
   try:
+    if path.stat().st_size > limits.DOCUMENT:
+      raise ValueError('it is too large')
     return json.loads(path.read_bytes())
   except OSError as error:
     raise errors.UserError(
@@ -138,6 +141,8 @@ def _read_weights(path: pathlib.Path, stated: schema.Weights) -> np.ndarray:
       'the network again.'
     )
   try:
+    if stated.bytes > limits.DATA:
+      raise ValueError('it is too large')
     with zipfile.ZipFile(path) as archive:
       if archive.namelist() != [f'{ARRAY}.npy']:
         raise ValueError(f'it does not hold the array {ARRAY} alone')

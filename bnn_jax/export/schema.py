@@ -17,13 +17,11 @@ import numpy as np
 
 from bnn_jax import errors
 from bnn_jax.export import check
+from bnn_jax.export import limits
 from bnn_jax.export import packing
 from bnn_jax.export import specs
 
 FORMAT, VERSION = 'bnn_jax', 2
-# Larger numbers are no size of a network.
-_LARGEST = 2**24
-
 _KINDS: dict[str, Any] = {
   layer.KIND: layer
   for layer in (
@@ -231,8 +229,9 @@ def _tensor(row: Any, where: str, data: np.ndarray) -> np.ndarray:
   bits = _field(row, 'bits', _integer, where)
   signed = _field(row, 'signed', _boolean, where)
   shape = _field(row, 'shape', _integers, where)
-  if not 1 <= bits <= 32:
-    _fail(where, 'bits', f'{bits} is not in [1, 32]')
+  least, most = limits.ELEMENT
+  if not least <= bits <= most:
+    _fail(where, 'bits', f'{bits} is not in [{least}, {most}]')
   count = 1
   for size in shape:
     count *= size
@@ -294,13 +293,15 @@ _object = _typed(dict, 'object')
 def _count(value: Any) -> int:
   if isinstance(value, bool) or not isinstance(value, int) or value < 0:
     raise ValueError('no number of things')
+  if value > 8 * limits.DATA:
+    raise ValueError('out of range')
   return value
 
 
 def _integer(value: Any) -> int:
   if isinstance(value, bool) or not isinstance(value, int):
     raise ValueError('no integer')
-  if abs(value) > _LARGEST:
+  if abs(value) > limits.INTEGER:
     raise ValueError('out of range')
   return value
 

@@ -210,7 +210,7 @@ ALTERED = [
   (put('stem', 'kernel', None), 'kernel'),
   (put('stem', 'padding', [[1, 2, 3]]), 'padding'),
   (put('stem', 'padding', [[2, 4]]), 'shape'),
-  (put('stem', 'padding', [[10**7, 3]]), 'exceed'),
+  (put('stem', 'padding', [[10**7, 3]]), 'padding'),
   (put('stem', 'words', [9, 9, 9, 9, 9]), 'words'),
   (put('stem', 'accumulator', 'simd', 6), 'words'),
   (put('stem', 'accumulator', 'overflow_mode', 'clip'), 'accumulator'),
