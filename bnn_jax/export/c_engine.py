@@ -159,7 +159,8 @@ def layers(
       last = _run(loaded, model, clip[None])[0]
       for layer, place in zip(model.layers[:-1], places, strict=False):
         value = values[layer.name]
-        made[layer.name].append(_array(value, place, sizes))
+        content = ctypes.string_at(place, bytes_of(value, sizes))
+        made[layer.name].append(array_of(value, content, sizes))
       made[model.layers[-1].name].append(last)
   return {name: np.stack(rows) for name, rows in made.items()}
 
@@ -170,22 +171,35 @@ def _widths(loaded: ctypes.CDLL) -> dict[str, int]:
   return dict(zip(('result', 'stream'), found, strict=True))
 
 
-def _array(
-  value: check.Value, place: int, sizes: Mapping[str, int]
+def bytes_of(value: check.Value, sizes: Mapping[str, int]) -> int:
+  """Bytes of an array; `sizes` of a result and of an element of a stream."""
+  if value.kind == 'bits':
+    return c_memory.size(value)
+  return math.prod(value.shape) * sizes[value.kind]
+
+
+def array_of(
+  value: check.Value, content: bytes, sizes: Mapping[str, int]
 ) -> np.ndarray:
-  """A copy of what lies at an address."""
+  """An array of the C code.
+
+  Args:
+    value: what is known of it.
+    content: its bytes, of a processor of this one's order.
+    sizes: bytes of a result and of an element of a stream.
+
+  Returns:
+    int64 of the array's shape; bits are -1 and +1.
+  """
+  raw = np.frombuffer(content, np.uint8)
   if value.kind == 'bits':
     positions, channels = c_memory.extent(value)
-    raw = _bytes(place, c_memory.size(value)).reshape(positions, -1)
-    bits = np.unpackbits(raw, axis=-1, bitorder='little')[:, :channels]
+    bits = np.unpackbits(
+      raw.reshape(positions, -1), axis=-1, bitorder='little'
+    )[:, :channels]
     return (2 * bits.astype(np.int64) - 1).reshape(value.shape)
-  size = sizes[value.kind]
-  raw = _bytes(place, math.prod(value.shape) * size)
-  return raw.view(f'i{size}').astype(np.int64).reshape(value.shape)
-
-
-def _bytes(place: int, count: int) -> np.ndarray:
-  return np.frombuffer(ctypes.string_at(place, count), np.uint8)
+  kind = f'i{sizes[value.kind]}'
+  return raw.view(kind).astype(np.int64).reshape(value.shape)
 
 
 def _run(
