@@ -195,17 +195,25 @@ class Clip:
       )
 
 
-def check_streams(model: specs.Model) -> None:
-  """Refuses a network that no single frames can be fed with a UserError."""
+def needs_whole_clips(model: specs.Model) -> specs.Layer | None:
+  """The first layer that cannot be fed frame by frame, if there is one."""
   whole = specs.Reshape | specs.MaxPool | specs.AveragePool
   values = check.check(model)
   for layer in model.layers[:-1]:
     silent = isinstance(layer, specs.Thermometer) and any(layer.around)
     if silent or isinstance(layer, whole) or len(values[layer.name].shape) != 2:
-      raise errors.UserError(
-        f'layer {layer.name} ({layer.KIND}) needs whole clips, and frames are '
-        'fed to layers over time alone; run the network with another engine.'
-      )
+      return layer
+  return None
+
+
+def check_streams(model: specs.Model) -> None:
+  """Refuses a network that no single frames can be fed with a UserError."""
+  layer = needs_whole_clips(model)
+  if layer is not None:
+    raise errors.UserError(
+      f'layer {layer.name} ({layer.KIND}) needs whole clips, and frames are '
+      'fed to layers over time alone; run the network with another engine.'
+    )
 
 
 def check_frames(model: specs.Model, q: np.ndarray) -> None:

@@ -18,6 +18,8 @@ from bnn_jax.export import exporter
 from bnn_jax.export import files
 from bnn_jax.export import print_c
 from bnn_jax.export import specs
+from bnn_jax.export import streaming
+from bnn_jax.export import streaming_cost
 from bnn_jax.jobs import c_sources
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
@@ -153,12 +155,36 @@ def existing_path(
 
 
 def summary(path: pathlib.Path) -> str:
-  """What an export holds, in a line for the user."""
-  model = files.read(path)
+  """What an export holds and costs, in a line for the user.
+
+  Args:
+    path: its folder.
+
+  Raises:
+    UserError: it cannot be read.
+  """
+  return describe(files.read(path))
+
+
+def describe(model: specs.Model) -> str:
+  """The same of a network."""
   convolutions = [one for one in model.layers if isinstance(one, specs.Conv)]
   safe = sum(one.overflow_free for one in convolutions)
   return (
     f'{len(model.layers)} layers, {specs.information_bits(model) / 8:.0f} '
     f'bytes of weights and integers; {safe} of {len(convolutions)} registers '
-    f'can surely not overflow; in C, {print_c.memory(model)} bytes of memory'
+    f'can surely not overflow; in C, {print_c.memory(model)} bytes of memory; '
+    f'{_frame_cost(model)}'
+  )
+
+
+def _frame_cost(model: specs.Model) -> str:
+  """What it takes to run frame by frame."""
+  layer = streaming.needs_whole_clips(model)
+  if layer is not None:
+    return f'frame by frame not at all, as {layer.name} needs whole clips'
+  cost = streaming_cost.cost(model)
+  return (
+    f'a frame of a stream costs {cost.words:g} words and {cost.additions:g} '
+    f'additions, and {cost.memory} bytes are kept from one to the next'
   )
