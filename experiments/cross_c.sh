@@ -6,8 +6,9 @@
 # compiles EXPORT/c for 32-bit ARM (plain C and NEON), 64-bit ARM (NEON) and
 # RISC-V and runs it in qemu-user: the network on random q, the front end on
 # fixed samples, and the example main.c on wav files of them. All is compared
-# with the golden model and the front end in NumPy. A compiler that is missing is
-# told, and left out; where all are, that is an error. On Debian they come with
+# with the golden model and the front end in NumPy. A compiler that is missing
+# is told, and left out; where all are, that is an error. On Debian they come
+# with
 #   apt install gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu \
 #     gcc-riscv64-linux-gnu qemu-user
 set -euo pipefail

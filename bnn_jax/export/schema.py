@@ -160,7 +160,7 @@ def weights(document: Any) -> Weights:
 
 
 def digest(document: dict[str, Any], data: bytes) -> str:
-  """SHA-256 of all that an export holds.
+  """SHA-256 of a document and its weights.
 
   Args:
     document: the JSON; of its fields, `digest` does not count.
@@ -190,8 +190,8 @@ def check_digest(document: dict[str, Any], data: bytes) -> None:
     ) from error
   if stated != found:
     raise errors.UserError(
-      'a field was altered, as the export does not have the digest that it '
-      'states; export the network again.'
+      'a field was altered, as document and weights do not have the digest '
+      'that is stated; export the network again.'
     )
 
 

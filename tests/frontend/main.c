@@ -1,5 +1,5 @@
-/* Reads the length of a clip in 32 bits and then clips, as native integers, from
- * the standard input; writes their q.
+/* Reads the length of a clip in 32 bits and then clips, as native integers,
+ * from the standard input; writes their q.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Classifies a wav file of 16-bit PCM and one channel, at the sample rate of the
- * model:
+/* Classifies a wav file of 16-bit PCM and one channel, at the sample rate of
+ * the model:
  *
  *   cc -std=c99 -O3 -march=native *.c -o classify
  *   ./classify clip.wav
@@ -18,7 +18,7 @@
 
 typedef char sizes_fit[FRONTEND_BINS == BNN_BINS ? 1 : -1];
 
-/* Formats of samples; with the second, one of 16 bytes begins with the format. */
+/* Kinds of formats; the second has the kind of its samples further on. */
 #define PCM 1
 #define EXTENSIBLE 0xfffe
 
@@ -53,7 +53,7 @@ static void read_samples(FILE *file, uint32_t bytes) {
   }
 }
 
-/* Whether samples of this format, of which the missing bytes are 0, are read. */
+/* Whether samples of this format are read; its missing bytes are 0. */
 static int is_read(const unsigned char format[40]) {
   static const unsigned char tail[14] = {0, 0, 0,   0, 16, 0,   128,
                                          0, 0, 170, 0, 56, 155, 113};
