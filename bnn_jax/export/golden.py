@@ -147,7 +147,7 @@ def _tensor(bits: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
   start, width, shape = tensor['offset'], tensor['bits'], tensor['shape']
   count = math.prod(shape)
   possible = _is_within(width, 'ELEMENT') and min(shape) >= 1
-  if count != tensor['count'] or not possible or start < 0:
+  if count != tensor['count'] or not possible:
     raise ModelError(f'a tensor {shape} of {width} bits is not possible')
   rows = bits[start : start + count * width].reshape(count, width)
   values = np.zeros(count, np.int64)
