@@ -61,6 +61,11 @@ _THRESHOLD = flags.DEFINE_float(
 _DEEP = flags.DEFINE_bool(
   'deep', False, 'Compare every layer of the first clips, too.'
 )
+_ALLOW_MISSING = flags.DEFINE_bool(
+  'allow_missing', False,
+  'Verify successfully though an engine could not run here, such as C without '
+  'a compiler.',
+)
 _JSON = flags.DEFINE_bool(
   'json', False, 'End a summary with a line of JSON.'
 )
@@ -205,7 +210,8 @@ def _verify(config, folder: pathlib.Path, console) -> None:
 
   equal = verify.run(
     config, folder, splits=_SPLITS.value, limit=_LIMIT.value,
-    deep=_DEEP.value, tell=_plainly(console),
+    deep=_DEEP.value, allow_missing=_ALLOW_MISSING.value,
+    tell=_plainly(console),
   )
   if not equal:
     sys.exit(1)

@@ -53,8 +53,7 @@ def write(folder: pathlib.Path) -> None:
   folder.mkdir(parents=True, exist_ok=True)
   for size in speech_resnet.SIZES:
     model = network(size)
-    files.write(folder / size, model)
-    c_sources.write(folder / size / print_network.FOLDER, model)
+    files.write(folder / size, model, c_sources.writer(model))
   path = folder / 'frames_49' / print_network.FOLDER
   path.mkdir(parents=True, exist_ok=True)
   print_front_end.write_sources(

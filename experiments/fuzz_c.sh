@@ -5,8 +5,12 @@
 #
 # builds EXPORT/c with clang's libFuzzer, address and undefined-behaviour
 # sanitizers and lets them look for wav files, samples and features that break
-# it, 300 seconds by default. What breaks it stays in the current folder. On
-# Debian: apt install clang.
+# it, 300 seconds by default. What breaks it stays in the current folder.
+# CFLAGS chooses the instructions, by default those of this machine; for plain C
+#
+#   CFLAGS='-DBNN_PLAIN -DFRONTEND_PLAIN' experiments/fuzz_c.sh EXPORT
+#
+# On Debian: apt install clang.
 set -euo pipefail
 
 export_folder=${1:?usage: experiments/fuzz_c.sh EXPORT [SECONDS]}
@@ -19,7 +23,8 @@ if ! command -v clang > "$work/found"; then
   echo 'clang is missing: apt install clang' >&2
   exit 1
 fi
-clang -std=c99 -g -O1 -march=native -I"$export_folder/c" \
+read -ra options <<< "${CFLAGS--march=native}"
+clang -std=c99 -g -O1 "${options[@]}" -I"$export_folder/c" \
   -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
   "$root/tests/export/fuzz.c" "$export_folder/c/bnn_model.c" \
   "$export_folder/c/frontend.c" -o "$work/fuzz"

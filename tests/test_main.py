@@ -346,8 +346,15 @@ def test_exported_network_is_verified(command, workdir):
     'golden vs C: mismatches: 0 of 60',
   ]
   assert all(': mismatches: 0 of ' in line for line in lines[7:13])
-  assert len({line.rpartition(' ')[2] for line in lines[13:]}) == 1
-  assert len(lines) == 17
+  assert re.fullmatch(
+    r'export vs checkpoint, settings: mismatches: 0 of \d+', lines[13]
+  )
+  # 5 clips of 25 frames of 8 bins.
+  assert lines[14] == (
+    'C front end vs NumPy front end: mismatches: 0 of 1000'
+  )
+  assert len({line.rpartition(' ')[2] for line in lines[15:]}) == 1
+  assert len(lines) == 19
   provenance = files.read(workdir / 'export').provenance
   assert provenance['step'] == STEPS
   assert provenance['data_source'] == 'folder'
@@ -370,7 +377,10 @@ def test_a_mismatch_is_an_error(command, workdir):
     dataclasses.replace(one, weights=weights) if one is stem else one
     for one in model.layers
   ]
-  files.write(path, dataclasses.replace(model, layers=tuple(altered)))
+  form = dataclasses.replace(model.input, lo=model.input.lo - 0.5)
+  files.write(
+    path, dataclasses.replace(model, layers=tuple(altered), input=form)
+  )
   done = command(workdir, *SHORT, '--mode=verify', '--limit=2')
   assert done.returncode == 1
   lines = done.stdout.splitlines()
@@ -379,6 +389,28 @@ def test_a_mismatch_is_an_error(command, workdir):
   assert lines[2].startswith('  first: clip testing[0], layer stem, index [')
   assert 'JAX integer vs golden: mismatches: 0 of 24' in lines
   assert 'golden vs C: mismatches: 0 of 24' in lines
+  place = lines.index(f'  lo: {form.lo!r} and {model.input.lo!r}')
+  assert lines[place - 1].startswith('export vs checkpoint, settings: ')
+  assert ': mismatches: 1 of ' in lines[place - 1]
+
+
+def test_without_a_compiler_nothing_is_verified(command, workdir, monkeypatch):
+  done = command(workdir, *SHORT, '--mode=export')
+  assert done.returncode == 0, done.stderr
+  monkeypatch.setitem(command.environment, 'PATH', str(workdir))
+  monkeypatch.setitem(command.environment, 'CC', '')
+  line = (workdir, *SHORT, '--mode=verify', '--limit=2')
+  told = []
+  for status, flags in ((1, ()), (0, ('--allow_missing',))):
+    done = command(*line, *flags)
+    assert done.returncode == status, done.stdout + done.stderr
+    told.append(done.stdout.splitlines())
+  assert told[0] == told[1]
+  assert told[0][-1] == (
+    'C was not compared: no C compiler is found; install gcc or clang, or name '
+    'one in the variable CC.'
+  )
+  assert not any(' vs C: ' in row for row in told[0])
 
 
 def test_verification_needs_an_export(command, workdir):

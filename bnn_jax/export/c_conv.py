@@ -15,8 +15,9 @@ from bnn_jax.export import specs
 # Lanes of a unit of plain C, of a half, into which it cuts narrow words, and of
 # a slice of the vectors.
 UNIT, HALF, SLICE = 64, 16, 8
-# Lanes of the widest narrow word: with 32, POPCNT would count faster.
-NARROW = 16
+# Lanes of the widest narrow word, which fills one half: POPCNT would count two
+# halves faster.
+NARROW = HALF
 # Outputs of a group below which vectors are not worth it, and outputs between
 # two slices: a multiple of this.
 _ALIGNED = 16

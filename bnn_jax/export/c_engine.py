@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -22,22 +23,40 @@ from bnn_jax.export import specs
 
 _NATIVE = ('x86_64', 'AMD64', 'aarch64', 'arm64')
 _LINE = 200
+_MISSING = (
+  'no C compiler is found; install gcc or clang, or name one in the variable '
+  'CC.'
+)
 
 
 def compiler() -> str | None:
-  """The C compiler: that of the variable CC, or cc, gcc or clang."""
-  names = (os.environ.get('CC', ''), 'cc', 'gcc', 'clang')
-  return next(filter(None, map(shutil.which, filter(None, names))), None)
+  """The C compiler: that of the variable CC; if it is unset, the first found.
+
+  Returns:
+    Its path; None where neither cc, gcc nor clang is found.
+
+  Raises:
+    UserError: CC names no program.
+  """
+  named = os.environ.get('CC', '')
+  if not named:
+    return next(filter(None, map(shutil.which, ('cc', 'gcc', 'clang'))), None)
+  found = shutil.which(named)
+  if found is None:
+    raise errors.UserError(
+      f'CC={named!r} is no program that is found; name a C compiler in it, '
+      'without options, or unset it.'
+    )
+  return found
 
 
 def missing() -> str | None:
-  """Why C is left out, and what to do; None where there is a compiler."""
-  if compiler():
-    return None
-  return (
-    'C is left out, since no compiler is found; install gcc or clang, or name '
-    'one in the variable CC.'
-  )
+  """Why C cannot be run, and what to do; None where there is a compiler.
+
+  Raises:
+    UserError: see `compiler`.
+  """
+  return None if compiler() else _MISSING
 
 
 def logits(folder: pathlib.Path, q: np.ndarray) -> np.ndarray:
@@ -54,17 +73,44 @@ def logits(folder: pathlib.Path, q: np.ndarray) -> np.ndarray:
     UserError: the export cannot be read, or its C code not be compiled.
   """
   model = files.read(folder)
-  with _library(_sources(folder, model)) as library:
-    return _run(library, model, q)
-
-
-def _sources(folder: pathlib.Path, model: specs.Model) -> dict[str, str]:
-  """Those that were exported; printed anew where there are none."""
   path = folder / print_c.FOLDER
-  names = (print_c.HEADER, print_c.SOURCE)
-  if not all((path / name).exists() for name in names):
-    return print_c.sources(model)
-  return {name: (path / name).read_text() for name in names}
+  sources = exported_sources(path, print_c.sources(model))
+  with library(sources, print_c.SOURCE, path) as loaded:
+    return _run(loaded, model, q)
+
+
+def exported_sources(
+  folder: pathlib.Path, printed: Mapping[str, str]
+) -> dict[str, str]:
+  """Reads texts of C that were exported.
+
+  Args:
+    folder: where they are; where one of them is missing, all are `printed`.
+    printed: what they are by their names.
+
+  Raises:
+    UserError: one cannot be read, or ends too soon.
+  """
+  if not all((folder / name).exists() for name in printed):
+    return dict(printed)
+  return {
+    name: _read_text(folder / name, text.splitlines()[-2:])
+    for name, text in printed.items()
+  }
+
+
+def _read_text(path: pathlib.Path, end: list[str]) -> str:
+  try:
+    text = path.read_text('utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    raise errors.UserError(
+      f'{path} cannot be read ({str(error)[:_LINE]}); export the network again.'
+    ) from error
+  if text.splitlines()[-2:] != end:
+    raise errors.UserError(
+      f'{path} is truncated; export the network again.'
+    )
+  return text
 
 
 def intermediates(
@@ -106,46 +152,58 @@ def layers(
   """
   values = check.check(model)
   made: dict[str, list[np.ndarray]] = {one.name: [] for one in model.layers}
-  with _library(sources, options) as library:
-    places = (ctypes.c_void_p * len(model.layers)).in_dll(
-      library, 'bnn_arrays'
-    )
-    sizes = _widths(library)
+  with library(sources, print_c.SOURCE, options=options) as loaded:
+    places = (ctypes.c_void_p * len(model.layers)).in_dll(loaded, 'bnn_arrays')
+    sizes = _widths(loaded)
     for clip in q:
-      last = _run(library, model, clip[None])[0]
+      last = _run(loaded, model, clip[None])[0]
       for layer, place in zip(model.layers[:-1], places, strict=False):
         value = values[layer.name]
-        made[layer.name].append(_array(value, place, sizes))
+        content = ctypes.string_at(place, bytes_of(value, sizes))
+        made[layer.name].append(array_of(value, content, sizes))
       made[model.layers[-1].name].append(last)
   return {name: np.stack(rows) for name, rows in made.items()}
 
 
-def _widths(library: ctypes.CDLL) -> dict[str, int]:
+def _widths(loaded: ctypes.CDLL) -> dict[str, int]:
   """Bytes of a result and of an element of a stream."""
-  found = (ctypes.c_uint8 * 2).in_dll(library, 'bnn_widths')
+  found = (ctypes.c_uint8 * 2).in_dll(loaded, 'bnn_widths')
   return dict(zip(('result', 'stream'), found, strict=True))
 
 
-def _array(
-  value: check.Value, place: int, sizes: Mapping[str, int]
+def bytes_of(value: check.Value, sizes: Mapping[str, int]) -> int:
+  """Bytes of an array; `sizes` of a result and of an element of a stream."""
+  if value.kind == 'bits':
+    return c_memory.size(value)
+  return math.prod(value.shape) * sizes[value.kind]
+
+
+def array_of(
+  value: check.Value, content: bytes, sizes: Mapping[str, int]
 ) -> np.ndarray:
-  """A copy of what lies at an address."""
+  """An array of the C code.
+
+  Args:
+    value: what is known of it.
+    content: its bytes, of a processor of this one's order.
+    sizes: bytes of a result and of an element of a stream.
+
+  Returns:
+    int64 of the array's shape; bits are -1 and +1.
+  """
+  raw = np.frombuffer(content, np.uint8)
   if value.kind == 'bits':
     positions, channels = c_memory.extent(value)
-    raw = _bytes(place, c_memory.size(value)).reshape(positions, -1)
-    bits = np.unpackbits(raw, axis=-1, bitorder='little')[:, :channels]
+    bits = np.unpackbits(
+      raw.reshape(positions, -1), axis=-1, bitorder='little'
+    )[:, :channels]
     return (2 * bits.astype(np.int64) - 1).reshape(value.shape)
-  size = sizes[value.kind]
-  raw = _bytes(place, math.prod(value.shape) * size)
-  return raw.view(f'i{size}').astype(np.int64).reshape(value.shape)
-
-
-def _bytes(place: int, count: int) -> np.ndarray:
-  return np.frombuffer(ctypes.string_at(place, count), np.uint8)
+  kind = f'i{sizes[value.kind]}'
+  return raw.view(kind).astype(np.int64).reshape(value.shape)
 
 
 def _run(
-  library: ctypes.CDLL, model: specs.Model, q: np.ndarray
+  loaded: ctypes.CDLL, model: specs.Model, q: np.ndarray
 ) -> np.ndarray:
   shape = (model.input.frames, model.input.bins)
   if q.dtype != np.uint8 or q.shape[1:] != shape:
@@ -154,22 +212,47 @@ def _run(
       f'{shape[1]} bins; quantize them for this network.'
     )
   result = np.zeros((len(q), len(model.class_names)), np.int32)
+  run = function(loaded, 'bnn_run')
   for clip, row in zip(np.ascontiguousarray(q), result, strict=True):
-    library.bnn_run(
-      ctypes.c_void_p(clip.ctypes.data), ctypes.c_void_p(row.ctypes.data)
-    )
+    run(ctypes.c_void_p(clip.ctypes.data), ctypes.c_void_p(row.ctypes.data))
   return result
 
 
+def function(loaded: ctypes.CDLL, name: str) -> Any:
+  """A function of a library.
+
+  Raises:
+    UserError: it has none of this name.
+  """
+  if not hasattr(loaded, name):
+    raise errors.UserError(
+      f'the C code has no function {name}; export the network again.'
+    )
+  return getattr(loaded, name)
+
+
 @contextlib.contextmanager
-def _library(sources: Mapping[str, str], options: tuple[str, ...] = ()):
-  """The compiled sources, loaded."""
+def library(
+  sources: Mapping[str, str], source: str,
+  origin: pathlib.Path = pathlib.Path(), options: tuple[str, ...] = (),
+):
+  """The compiled sources, loaded.
+
+  Args:
+    sources: texts of C by file names.
+    source: the one of them that is compiled.
+    origin: the folder that an error names.
+    options: of the compiler; by default those of the fastest code.
+
+  Raises:
+    UserError: they cannot be compiled.
+  """
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     for file, text in sources.items():
-      (folder / file).write_text(text)
-    path = folder / 'bnn_model.so'
-    _compile(folder / print_c.SOURCE, path, options or _options())
+      (folder / file).write_text(text, 'utf-8')
+    path = folder / 'library.so'
+    _compile(folder / source, path, origin / source, options or _options())
     yield ctypes.CDLL(str(path))
 
 
@@ -180,20 +263,26 @@ def _options() -> tuple[str, ...]:
 
 
 def _compile(
-  source: pathlib.Path, output: pathlib.Path, options: tuple[str, ...]
+  source: pathlib.Path, output: pathlib.Path, told: pathlib.Path,
+  options: tuple[str, ...],
 ) -> None:
   program = compiler()
   if program is None:
-    raise errors.UserError(
-      'no C compiler is found; install gcc or clang, or name one in the '
-      'variable CC.'
-    )
-  line = [program, '-std=c99', *options, '-shared', '-fPIC', str(source),
+    raise errors.UserError(_MISSING)
+  line = [program, '-std=c99', *options, '-shared', '-fPIC', source.name,
           '-o', str(output)]
-  done = subprocess.run(line, capture_output=True, text=True)
+  try:
+    done = subprocess.run(
+      line, cwd=source.parent, capture_output=True, text=True, errors='replace'
+    )
+  except OSError as error:
+    raise errors.UserError(
+      f'{program} cannot be run ({error.strerror}); name a C compiler in the '
+      'variable CC.'
+    ) from error
   if done.returncode:
     raise errors.UserError(
-      f'{program} does not compile the C code '
-      f'({done.stderr.strip()[:_LINE]!r}); name another compiler in the '
-      'variable CC.'
+      f'{told} does not compile with {program} '
+      f'({done.stderr.strip()[:_LINE]!r}); export the network again, or name '
+      'another compiler in the variable CC.'
     )

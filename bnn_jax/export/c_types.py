@@ -131,7 +131,11 @@ def scratch(
       len(c_conv.places(made, c_conv.HALF, most=c_conv.NARROW))
       for made in plans
     ),
-    'slices': most(len(c_conv.places(made, c_conv.SLICE)) for made in plans),
+    'slices': most(
+      len(c_conv.places(made, c_conv.SLICE))
+      for one, made in zip(convs, plans, strict=True)
+      if c_conv.is_for_vectors(one, made)
+    ),
     'outputs': most(len(one.weights) // one.groups for one in convs),
     # One byte more, which a unit that begins within a byte reads.
     'operands': most(sum(one.words) // 8 + 2 for one in convs),

@@ -6,20 +6,16 @@ Shape letters: C input channels, N outputs, T frames, F mel bins.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import math
 from typing import NoReturn
 
 import numpy as np
 
 from bnn_jax import errors
+from bnn_jax.export import limits
+from bnn_jax.export import settings
 from bnn_jax.export import specs
-
-# Largest sum and largest array of an engine with 32-bit integers; positions of
-# one bit each take a byte, whose bits are then still counted below 2^31.
-_LARGEST_SUM = 2**24
-_LARGEST_SIZE = 2**28
-# Positions whose sum of the widest stream is below 2^31.
-_LARGEST_POOL = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +46,12 @@ def check(model: specs.Model) -> dict[str, Value]:
 
   Raises:
     UserError: a layer does not fit the arrays that it reads, or an array of
-      its own; the message names the layer and the field.
+      its own, or a setting of the front end is not possible; the message
+      names the layer and the field.
   """
   form = model.input
   _check_input(form)
+  settings.check(model.front_end)
   values = {specs.INPUT: Value((form.frames, form.bins), 'input')}
   for layer in model.layers:
     if layer.name in values:
@@ -63,7 +61,7 @@ def check(model: specs.Model) -> dict[str, Value]:
     if isinstance(layer, specs.Thermometer):
       _check_thresholds(layer, form.bits)
     value = _value(layer, inputs)
-    if math.prod(value.shape) > _LARGEST_SIZE or min(value.shape) < 1:
+    if math.prod(value.shape) > limits.VALUES or min(value.shape) < 1:
       _fail(layer, 'shape', f'{list(value.shape)} is not possible')
     values[layer.name] = value
   if not model.layers or not isinstance(model.layers[-1], specs.Classifier):
@@ -92,7 +90,8 @@ def _check_input(form: specs.Input) -> None:
       f'input: {form.bits} bits with lo={form.lo} and '
       f'exponent={form.exponent} are not possible; export the network again.'
     )
-  if min(form.frames, form.bins) < 1:
+  size = form.frames * form.bins
+  if min(form.frames, form.bins) < 1 or size > limits.VALUES:
     raise errors.UserError(
       f'input: {form.frames} frames of {form.bins} bins are not possible; '
       'export the network again.'
@@ -105,7 +104,7 @@ def _check_arrays(layer: specs.Layer) -> None:
     array = getattr(layer, name)
     if array.ndim != len(width.axes) or not array.size:
       _fail(layer, name, f'shape {list(array.shape)} is not {width.axes}')
-    low, high = limits(width)
+    low, high = range_of(width)
     if int(array.min()) < low or int(array.max()) > high:
       _fail(layer, name, f'a value is not in [{low}, {high}]')
   if isinstance(layer, specs.RSign):
@@ -116,7 +115,7 @@ def _check_arrays(layer: specs.Layer) -> None:
     )
 
 
-def limits(width: specs.Width) -> tuple[int, int]:
+def range_of(width: specs.Width) -> tuple[int, int]:
   """Lowest and highest value of a width."""
   if width.signed:
     return -(2 ** (width.bits - 1)), 2 ** (width.bits - 1) - 1
@@ -135,8 +134,13 @@ def _check_thresholds(layer: specs.Thermometer, bits: int) -> None:
   rows = layer.thresholds
   if rows.min() < 1 or (np.diff(rows, axis=1) < 1).any():
     _fail(layer, 'thresholds', 'a row does not ascend from 1 or more')
-  if min(layer.around) < 0:
-    _fail(layer, 'silence', f'{layer.silence} is not possible')
+  _check_edges(layer, 'silence', [layer.around])
+
+
+def _check_edges(layer, name: str, pairs) -> None:
+  edges = (0, *itertools.chain.from_iterable(pairs))
+  if min(edges) < 0 or max(edges) > limits.EDGE:
+    _fail(layer, name, f'{pairs} is not possible')
 
 
 def _inputs(
@@ -218,7 +222,9 @@ def _shape(layer: specs.Layer, field: str, found, expected) -> None:
 
 
 def _check_stream(layer: specs.Layer, stream: specs.Stream) -> None:
-  if not (2 <= stream.bits <= 16 and 0 <= stream.fraction_bits < stream.bits):
+  least, most = limits.STREAM
+  is_possible = least <= stream.bits <= most
+  if not (is_possible and 0 <= stream.fraction_bits < stream.bits):
     _fail(layer, 'stream', f'{stream} is not possible')
 
 
@@ -231,8 +237,9 @@ def _conv_shape(layer: specs.Conv, x: Value) -> tuple[int, ...]:
   if axes not in (0, len(x.shape) - 1):
     _fail(layer, 'kernel', f'{axes} axes do not fit an input of {x.shape}')
   sizes = (layer.groups, *layer.kernel, *layer.strides, *layer.dilation)
-  if min(sizes) < 1 or min((0, *sum(layer.padding, ()))) < 0:
+  if min(sizes) < 1:
     _fail(layer, 'kernel', 'a size is not positive')
+  _check_edges(layer, 'padding', layer.padding)
   outputs, *kernel, channels = layer.weights.shape
   _shape(layer, 'weights', kernel, layer.kernel)
   if channels * layer.groups != x.shape[-1] or outputs % layer.groups:
@@ -240,7 +247,7 @@ def _conv_shape(layer: specs.Conv, x: Value) -> tuple[int, ...]:
           f'and {outputs} outputs of {channels} channels')
   if layer.preload is not None:
     _shape(layer, 'preload', layer.preload.shape, (outputs,))
-  if math.prod(layer.weights.shape[1:]) >= _LARGEST_SUM:
+  if math.prod(layer.weights.shape[1:]) >= limits.OPERANDS:
     _fail(layer, 'weights', 'its sums exceed 24 bits')
   spatial = x.shape[:-1]
   if axes:
@@ -248,7 +255,7 @@ def _conv_shape(layer: specs.Conv, x: Value) -> tuple[int, ...]:
       size + sum(pair)
       for size, pair in zip(spatial, layer.padding, strict=True)
     ]
-    if math.prod(padded) * x.shape[-1] > _LARGEST_SIZE:
+    if math.prod(padded) * x.shape[-1] > limits.VALUES:
       _fail(layer, 'padding', f'{padded} positions are too many')
     spatial = tuple(
       (size - (k - 1) * d - 1) // stride + 1
@@ -265,7 +272,8 @@ def _check_accumulator(layer: specs.Conv) -> None:
     _fail(layer, 'accumulator', f'{register.overflow_mode!r} is no mode')
   if register.unit not in specs.UNITS:
     _fail(layer, 'accumulator', f'{register.unit!r} is no unit')
-  if not 2 <= register.bits <= 24 or register.simd < 1:
+  least, most = limits.REGISTER
+  if not least <= register.bits <= most or register.simd < 1:
     _fail(layer, 'accumulator', f'{register} is not possible')
 
 
@@ -276,8 +284,9 @@ def _shortcut_shape(layer: specs.Shortcut, x: Value) -> tuple[int, ...]:
     _fail(layer, 'strides', f'{layer.strides} do not fit {x.shape}')
   if layer.channels < channels:
     _fail(layer, 'channels', f'{layer.channels} are less than {channels}')
-  if len(layer.edges) != len(spatial) or min((0, *sum(layer.edges, ()))) < 0:
+  if len(layer.edges) != len(spatial):
     _fail(layer, 'crop', f'{layer.crop} does not fit {x.shape}')
+  _check_edges(layer, 'crop', layer.edges)
   output = tuple(
     -(-(size - sum(pair)) // stride)
     for size, stride, pair in zip(
@@ -315,7 +324,7 @@ def _pool_shape(
   count = math.prod(layer.window)
   if isinstance(layer, specs.AveragePool) and count != 2**layer.shift:
     _fail(layer, 'window', f'{count} positions are no power of two')
-  if count >= _LARGEST_POOL:
+  if count >= limits.WINDOW:
     _fail(layer, 'window', 'its sums exceed 31 bits')
   steps = zip(spatial, layer.window, strict=True)
   return (*(size // step for size, step in steps), channels)
@@ -325,6 +334,6 @@ def _logits(layer: specs.Classifier, x: Value) -> Value:
   _need(layer, x, 'stream', layer.stream)
   _shape(layer, 'weights', layer.weights.shape[1:], x.shape[-1:])
   _shape(layer, 'bias', layer.bias.shape, layer.weights.shape[:1])
-  if math.prod(x.shape) * 2 ** (layer.stream.bits - 1) >= 2**30:
+  if math.prod(x.shape) * 2 ** (layer.stream.bits - 1) >= limits.SUM:
     _fail(layer, 'stream', 'its sums exceed 31 bits')
   return Value(layer.bias.shape, 'logits')

@@ -1,5 +1,6 @@
 """Writes and reads the folder of an exported network."""
 
+from collections.abc import Callable
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ import zipfile
 import numpy as np
 
 from bnn_jax import errors
+from bnn_jax.export import limits
 from bnn_jax.export import packing
 from bnn_jax.export import schema
 from bnn_jax.export import specs
@@ -22,31 +24,32 @@ MODEL, WEIGHTS, ARRAY = 'model.json', 'weights.npz', 'data'
 _HEADER = 4096
 
 
-def write(folder: pathlib.Path, model: specs.Model) -> None:
+def write(
+  folder: pathlib.Path,
+  model: specs.Model,
+  add: Callable[[pathlib.Path], None] | None = None,
+) -> None:
   """Writes a network, in the place of what was there.
 
-  Both files are written into a temporary folder, which is then renamed.
+  All is written into a temporary folder, which is then renamed.
 
   Args:
     folder: to be made; its parent exists.
     model: the network.
+    add: writes more into the folder that it is given.
 
   Raises:
-    UserError: its layers do not fit together, or it cannot be written.
+    UserError: its layers do not fit together, or it cannot be written; what was
+      there is still there.
   """
   data = packing.pack(specs.widths(model.layers))
-  document = schema.encode(model) | {
-    'weights': {
-      'file': WEIGHTS,
-      'array': ARRAY,
-      'bytes': len(data),
-      'sha256': hashlib.sha256(data.tobytes()).hexdigest(),
-    }
-  }
+  document = seal(schema.encode(model), data)
   new = folder.with_name(f'.{folder.name}.{os.getpid()}')
   old = folder.with_name(f'.{folder.name}.old.{os.getpid()}')
   try:
     new.mkdir()
+    if add is not None:
+      add(new)
     np.savez(new / WEIGHTS, data=data)
     (new / MODEL).write_text(_text(document))
     if folder.exists():
@@ -62,6 +65,22 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
   finally:
     shutil.rmtree(new, ignore_errors=True)
   shutil.rmtree(old, ignore_errors=True)
+
+
+def seal(document: dict[str, Any], data: np.ndarray) -> dict[str, Any]:
+  """The document with its fields `weights` and `digest`.
+
+  Args:
+    document: the network as JSON.
+    data: uint8, the packed arrays.
+  """
+  content = data.tobytes()
+  stated = schema.Weights(
+    WEIGHTS, ARRAY, len(content), hashlib.sha256(content).hexdigest()
+  )
+  # As it is read: keys are texts, tuples are lists.
+  whole = json.loads(json.dumps(document | {'weights': stated._asdict()}))
+  return whole | {'digest': schema.digest(whole, content)}
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -90,7 +109,9 @@ def read(folder: pathlib.Path) -> specs.Model:
   """
   document = _read_json(folder / MODEL)
   try:
-    return schema.decode(document, _read_weights(folder, document))
+    data = _read_weights(folder / WEIGHTS, schema.weights(document))
+    schema.check_digest(document, data.tobytes())
+    return schema.decode(document, data)
   except errors.UserError as error:
     if str(error).startswith(str(folder)):
       raise
@@ -99,6 +120,8 @@ def read(folder: pathlib.Path) -> specs.Model:
 
 def _read_json(path: pathlib.Path) -> Any:
   try:
+    if path.stat().st_size > limits.DOCUMENT:
+      raise ValueError('it is too large')
     return json.loads(path.read_bytes())
   except OSError as error:
     raise errors.UserError(
@@ -110,19 +133,20 @@ def _read_json(path: pathlib.Path) -> Any:
     ) from error
 
 
-def _read_weights(folder: pathlib.Path, document: Any) -> np.ndarray:
+def _read_weights(path: pathlib.Path, stated: schema.Weights) -> np.ndarray:
   """The packed bytes, which are the ones that the document states."""
-  path = folder / WEIGHTS
-  stated = document.get('weights') if isinstance(document, dict) else None
-  expected = stated.get('bytes') if isinstance(stated, dict) else None
-  if not isinstance(stated, dict) or not isinstance(expected, int):
-    # A file of another format or version is told so first.
-    return np.zeros(0, np.uint8)
+  if (stated.file, stated.array) != (WEIGHTS, ARRAY):
+    raise errors.UserError(
+      f'model, field weights: it does not name {ARRAY} in {WEIGHTS}; export '
+      'the network again.'
+    )
   try:
+    if stated.bytes > limits.DATA:
+      raise ValueError('it is too large')
     with zipfile.ZipFile(path) as archive:
       if archive.namelist() != [f'{ARRAY}.npy']:
         raise ValueError(f'it does not hold the array {ARRAY} alone')
-      if archive.getinfo(f'{ARRAY}.npy').file_size > expected + _HEADER:
+      if archive.getinfo(f'{ARRAY}.npy').file_size > stated.bytes + _HEADER:
         raise ValueError('it is too large')
       content = io.BytesIO(archive.read(f'{ARRAY}.npy'))
     data = np.lib.format.read_array(content, allow_pickle=False)
@@ -131,12 +155,12 @@ def _read_weights(folder: pathlib.Path, document: Any) -> np.ndarray:
     raise errors.UserError(
       f'{path} cannot be read ({str(error)[:80]}); export the network again.'
     ) from error
-  if data.dtype != np.uint8 or data.shape != (expected,):
+  if data.dtype != np.uint8 or data.shape != (stated.bytes,):
     raise errors.UserError(
-      f'{path} holds {data.dtype} {list(data.shape)}, not the {expected} bytes '
-      f'that {MODEL} states in weights.bytes; export the network again.'
+      f'{path} holds {data.dtype} {list(data.shape)}, not the {stated.bytes} '
+      f'bytes that {MODEL} states in weights.bytes; export the network again.'
     )
-  if hashlib.sha256(data.tobytes()).hexdigest() != stated.get('sha256'):
+  if hashlib.sha256(data.tobytes()).hexdigest() != stated.sha256:
     raise errors.UserError(
       f'{path} was altered: its data do not have the weights.sha256 that '
       f'{MODEL} states; export the network again.'

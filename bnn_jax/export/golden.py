@@ -14,6 +14,7 @@ P bits of a register, R bits of a stream.
 from collections.abc import Callable
 from collections.abc import Iterator
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -21,13 +22,28 @@ import pathlib
 import sys
 from typing import Any
 from typing import NoReturn
+import zipfile
 
 import numpy as np
 
 # Clips computed together, which bounds the memory.
 CLIPS = 50
-# Values of one clip's array that are still a network's.
-LARGEST = 2**24
+# What no export exceeds, see docs/export.md.
+LIMITS: dict[str, Any] = {
+  'INTEGER': 2**24,
+  'DOCUMENT': 2**24,
+  'DATA': 2**28,
+  'VALUES': 2**24,
+  'EDGE': 2**12,
+  'OPERANDS': 2**24,
+  'WINDOW': 2**15,
+  'SUM': 2**30,
+  'STREAM': (2, 16),
+  'REGISTER': (2, 24),
+  'ELEMENT': (1, 32),
+}
+# Beside its data, an array in an archive has a header of a few hundred bytes.
+HEADER = 4096
 
 
 class ModelError(ValueError):
@@ -48,10 +64,18 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
   """
   path = pathlib.Path(folder) / 'model.json'
   try:
+    if path.stat().st_size > LIMITS['DOCUMENT']:
+      raise ModelError('it is too large')
     model = json.loads(path.read_bytes())
-    if model['format'] != 'bnn_jax' or model['version'] != 1:
-      raise ModelError('format and version are not bnn_jax, 1')
-    bits = _weights(path.with_name('weights.npz'), model['weights'])
+    if model['format'] != 'bnn_jax' or model['version'] != 2:
+      raise ModelError('format and version are not bnn_jax, 2')
+    if 'weights' not in model:
+      raise ModelError('field weights is missing')
+    _check_numbers(model['layers'])
+    data = _weights(path.with_name('weights.npz'), model['weights'])
+    if model.pop('digest', None) != _digest(model, data):
+      raise ModelError('a field was altered: the digest is another one')
+    bits = np.unpackbits(data, bitorder='little')
     end = 0
     for layer in model['layers']:
       for name, tensor in layer['tensors'].items():
@@ -63,7 +87,7 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
       raise ModelError('the tensors do not fill the weights')
     form = model['input']
     shape = (1, form['frames'], form['bins'])
-    if math.prod(shape) > LARGEST or form['bits'] not in range(1, 9):
+    if math.prod(shape) > LIMITS['VALUES'] or form['bits'] not in range(1, 9):
       raise ModelError('field input is not possible')
     shapes = {'q': list(shape[1:])}
     for layer in model['layers']:
@@ -80,22 +104,50 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
   return model
 
 
+def _check_numbers(value: Any, name: str = 'layers') -> None:
+  """Keeps numbers to their limit; those of bits are the file's."""
+  if isinstance(value, dict):
+    for key, inner in value.items():
+      if key not in ('offset', 'count'):
+        _check_numbers(inner, key)
+  elif isinstance(value, list):
+    for inner in value:
+      _check_numbers(inner, name)
+  elif isinstance(value, int) and abs(value) > LIMITS['INTEGER']:
+    raise ModelError(f'field {name}: {value} is out of range')
+
+
 def _weights(path: pathlib.Path, stated: dict[str, Any]) -> np.ndarray:
-  """All bits `[8 * bytes]`, in their order."""
-  with np.load(path, allow_pickle=False) as archive:
-    data = archive['data']
+  """All tensors, packed."""
+  if (stated['file'], stated['array']) != ('weights.npz', 'data'):
+    raise ModelError('field weights does not name data in weights.npz')
+  if stated['bytes'] > LIMITS['DATA']:
+    raise ModelError('field weights.bytes is too large')
+  with zipfile.ZipFile(path) as archive:
+    # What is unpacked is no longer than this size.
+    if archive.getinfo('data.npy').file_size > stated['bytes'] + HEADER:
+      raise ModelError('weights.npz does not hold weights.bytes bytes')
+    content = io.BytesIO(archive.read('data.npy'))
+  data = np.lib.format.read_array(content, allow_pickle=False)
   if data.dtype != np.uint8 or data.shape != (stated['bytes'],):
     raise ModelError('weights.npz does not hold weights.bytes bytes')
   if hashlib.sha256(data.tobytes()).hexdigest() != stated['sha256']:
     raise ModelError('weights.npz does not have weights.sha256')
-  return np.unpackbits(data, bitorder='little')
+  return data
+
+
+def _digest(model: dict[str, Any], data: np.ndarray) -> str:
+  """SHA-256 of all other fields and of the weights."""
+  fields = json.dumps(model, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(fields.encode('ascii') + data.tobytes()).hexdigest()
 
 
 def _tensor(bits: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
   """One array: two's complement or unsigned, its lowest bit first."""
   start, width, shape = tensor['offset'], tensor['bits'], tensor['shape']
   count = math.prod(shape)
-  if count != tensor['count'] or not 1 <= width <= 32 or min(shape) < 1:
+  possible = _is_within(width, 'ELEMENT') and min(shape) >= 1
+  if count != tensor['count'] or not possible:
     raise ModelError(f'a tensor {shape} of {width} bits is not possible')
   rows = bits[start : start + count * width].reshape(count, width)
   values = np.zeros(count, np.int64)
@@ -108,20 +160,32 @@ def _tensor(bits: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
 
 def _check_size(layer: dict[str, Any]) -> None:
   """Keeps a damaged file from asking for all memory."""
-  _require(math.prod(layer['shape']) <= LARGEST, layer, 'shape')
-  for name in ('padding', 'crop'):
-    for before, after in layer.get(name, ()):
-      _require(0 <= before <= 2**12 and 0 <= after <= 2**12, layer, name)
+  _require(math.prod(layer['shape']) <= LIMITS['VALUES'], layer, 'shape')
+  pairs = {'padding': [], 'crop': []} | layer
+  pairs['silence'] = [layer.get('silence', (0, 0))]
+  for name in ('padding', 'crop', 'silence'):
+    for before, after in pairs[name]:
+      edges = 0 <= min(before, after) <= max(before, after) <= LIMITS['EDGE']
+      _require(edges, layer, name)
   for name in ('strides', 'dilation'):
     steps = layer.get(name, ())
-    _require(all(1 <= step <= LARGEST for step in steps), layer, name)
-  for size in layer.get('silence', ()):
-    _require(0 <= size <= 2**12, layer, 'silence')
+    possible = all(1 <= step <= LIMITS['INTEGER'] for step in steps)
+    _require(possible, layer, name)
+  if 'window' in layer:
+    count = math.prod(layer['window'])
+    _require(0 < count < LIMITS['WINDOW'], layer, 'window')
+  weights = layer['tensors'].get('weights', np.zeros((1, 1)))
+  _require(weights[0].size < LIMITS['OPERANDS'], layer, 'weights')
   channels = layer['shape'][-1]
   _require(layer.get('channels', channels) == channels, layer, 'channels')
-  for name in ('stream', 'accumulator'):
+  for name, limit in (('stream', 'STREAM'), ('accumulator', 'REGISTER')):
     if name in layer:
-      _require(2 <= layer[name]['bits'] <= 24, layer, name)
+      _require(_is_within(layer[name]['bits'], limit), layer, name)
+
+
+def _is_within(value: int, limit: str) -> bool:
+  least, most = LIMITS[limit]
+  return least <= value <= most
 
 
 def _check_padded(layer: dict[str, Any], shape: list[int]) -> None:
@@ -135,7 +199,10 @@ def _check_padded(layer: dict[str, Any], shape: list[int]) -> None:
   spatial = zip(shape, padding, strict=False)
   padded = [size + sum(pair) for size, pair in spatial]
   values = math.prod(padded) * math.prod(shape[len(padded) :])
-  _require(values <= LARGEST, layer, 'padding')
+  _require(values <= LIMITS['VALUES'], layer, 'padding')
+  if layer['kind'] == 'classifier':
+    largest = math.prod(shape) * 2 ** (layer['stream']['bits'] - 1)
+    _require(largest < LIMITS['SUM'], layer, 'stream')
 
 
 def _require(condition: bool, layer: dict[str, Any], field: str) -> None:
@@ -148,25 +215,29 @@ def _refuse(layer: dict[str, Any], field: str) -> NoReturn:
 
 
 def logits(model: dict[str, Any], q: np.ndarray) -> np.ndarray:
-  """Integer logits `[B, N]` of clips `q`, uint8 `[B, T, F]`."""
-  pieces = [
-    _forward(model, q[i : i + CLIPS])[model['layers'][-1]['name']]
-    for i in range(0, len(q), CLIPS)
-  ]
-  return np.concatenate(pieces)
+  """Integer logits `[B, N]` of clips `q`, uint8 `[B, T, F]`, B >= 1."""
+  last = model['layers'][-1]['name']
+  return np.concatenate(
+    [_forward(model, piece)[last] for piece in _pieces(q)]
+  )
 
 
 def intermediates(
   model: dict[str, Any], q: np.ndarray
 ) -> dict[str, np.ndarray]:
   """What every layer gives, by its name, each `[B, ...]`; bits are -1, +1."""
-  values = [
-    _forward(model, q[i : i + CLIPS]) for i in range(0, len(q), CLIPS)
-  ]
+  values = [_forward(model, piece) for piece in _pieces(q)]
   return {
     name: np.concatenate([piece[name] for piece in values])
     for name in values[0]
   }
+
+
+def _pieces(q: np.ndarray) -> list[np.ndarray]:
+  """Some clips each."""
+  if not q.ndim or not len(q):
+    raise ModelError('there are no clips')
+  return [q[i : i + CLIPS] for i in range(0, len(q), CLIPS)]
 
 
 def _forward(model: dict[str, Any], q: np.ndarray) -> dict[str, np.ndarray]:
@@ -472,12 +543,28 @@ def main(arguments: list[str]) -> None:
   """Writes the logits int64 `[B, N]` of the clips in a file."""
   if len(arguments) != 3:
     raise SystemExit('usage: python golden.py EXPORT Q.npy LOGITS.npy')
+  export, clips, output = arguments
   try:
-    model = read(arguments[0])
-    result = logits(model, np.load(arguments[1], allow_pickle=False))
+    model = read(export)
+    result = _told(clips, lambda: logits(model, _clips(clips)))
+    _told(output, lambda: np.save(output, result))
   except ModelError as error:
     raise SystemExit(f'error: {error}') from error
-  np.save(arguments[2], result)
+
+
+def _clips(path: str) -> np.ndarray:
+  with open(path, 'rb') as file:
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _told(path: str, run: Callable[[], Any]) -> Any:
+  """What `run` gives, or an error that names the file."""
+  try:
+    return run()
+  except Exception as error:
+    # A damaged array may hold anything, and so fails in any way.
+    text = ' '.join(str(error).split())
+    raise ModelError(f'{path}: {text[:200]}') from error
 
 
 if __name__ == '__main__':

@@ -7,20 +7,21 @@ it should be.
 
 from collections.abc import Callable
 import dataclasses
+import hashlib
+import json
 from typing import Any
-from typing import NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
 from bnn_jax import errors
 from bnn_jax.export import check
+from bnn_jax.export import decoding
+from bnn_jax.export import limits
 from bnn_jax.export import packing
 from bnn_jax.export import specs
 
-FORMAT, VERSION = 'bnn_jax', 1
-# Larger numbers are no size of a network.
-_LARGEST = 2**24
-
+FORMAT, VERSION = 'bnn_jax', 2
 _KINDS: dict[str, Any] = {
   layer.KIND: layer
   for layer in (
@@ -34,8 +35,24 @@ _KINDS: dict[str, Any] = {
 _OPTIONAL = ('crop', 'preload', 'silence')
 
 
+class Weights(NamedTuple):
+  """What a document states of the file of its weights.
+
+  Attributes:
+    file: its name.
+    array: in the file.
+    bytes: of the array.
+    sha256: of these bytes, in hexadecimal.
+  """
+
+  file: str
+  array: str
+  bytes: int
+  sha256: str
+
+
 def encode(model: specs.Model) -> dict[str, Any]:
-  """A network as JSON, without the field `weights`.
+  """A network as JSON, without the fields `weights` and `digest`.
 
   Raises:
     UserError: its layers do not fit together.
@@ -98,7 +115,7 @@ def decode(document: Any, data: np.ndarray) -> specs.Model:
   """The network of a JSON document.
 
   Args:
-    document: what `encode` made.
+    document: what `encode` made, of this version.
     data: uint8, the packed arrays.
 
   Returns:
@@ -107,16 +124,19 @@ def decode(document: Any, data: np.ndarray) -> specs.Model:
   Raises:
     UserError: a field is missing, of another type, or does not fit the others.
   """
-  _check_version(document)
-  layers = _field(document, 'layers', _list, 'model')
+  layers = decoding.field(document, 'layers', decoding.items, 'model')
   model = specs.Model(
-    input=_field(document, 'input', _input, 'model'),
-    front_end=_field(document, 'front_end', _object, 'model'),
-    class_names=_field(document, 'class_names', _strings, 'model'),
+    input=decoding.field(document, 'input', _input, 'model'),
+    front_end=decoding.field(document, 'front_end', decoding.mapping, 'model'),
+    class_names=decoding.field(
+      document, 'class_names', decoding.texts, 'model'
+    ),
     layers=tuple(
       _decode_layer(row, f'layers[{i}]', data) for i, row in enumerate(layers)
     ),
-    provenance=_field(document, 'provenance', _object, 'model'),
+    provenance=decoding.field(
+      document, 'provenance', decoding.mapping, 'model'
+    ),
   )
   _compare(encode(model)['layers'], layers)
   bits = specs.information_bits(model)
@@ -126,6 +146,53 @@ def decode(document: Any, data: np.ndarray) -> specs.Model:
       'tensors; export the network again.'
     )
   return model
+
+
+def weights(document: Any) -> Weights:
+  """What a document states of its weights.
+
+  Raises:
+    UserError: it is of another format or version, or the field is missing or
+      of another type.
+  """
+  _check_version(document)
+  return decoding.field(document, 'weights', _weights, 'model')
+
+
+def digest(document: dict[str, Any], data: bytes) -> str:
+  """SHA-256 of a document and its weights.
+
+  Args:
+    document: the JSON; of its fields, `digest` does not count.
+    data: the packed arrays.
+
+  Returns:
+    It in hexadecimal.
+  """
+  counted = {key: document[key] for key in document if key != 'digest'}
+  text = json.dumps(counted, sort_keys=True, separators=(',', ':'))
+  return hashlib.sha256(text.encode() + data).hexdigest()
+
+
+def check_digest(document: dict[str, Any], data: bytes) -> None:
+  """Refuses what was altered with a UserError.
+
+  Args:
+    document: the JSON.
+    data: the packed arrays.
+  """
+  stated = decoding.field(document, 'digest', decoding.text, 'model')
+  try:
+    found = digest(document, data)
+  except RecursionError as error:
+    raise errors.UserError(
+      'a field holds lists within too many lists; export the network again.'
+    ) from error
+  if stated != found:
+    raise errors.UserError(
+      'a field was altered, as document and weights do not have the digest '
+      'that is stated; export the network again.'
+    )
 
 
 def _check_version(document: Any) -> None:
@@ -141,38 +208,39 @@ def _check_version(document: Any) -> None:
 
 
 def _decode_layer(row: Any, where: str, data: np.ndarray) -> specs.Layer:
-  kind = _field(row, 'kind', _string, where)
+  kind = decoding.field(row, 'kind', decoding.text, where)
   if kind not in _KINDS:
-    _fail(where, 'kind', f'{kind!r} is no kind of layer')
-  tensors = _field(row, 'tensors', _object, where)
+    decoding.fail(where, 'kind', f'{kind!r} is no kind of layer')
+  tensors = decoding.field(row, 'tensors', decoding.mapping, where)
   known = {field.name for field in dataclasses.fields(_KINDS[kind])}
   fields: dict[str, Any] = {
-    name: _field(row, name, decoder, where)
+    name: decoding.field(row, name, decoder, where)
     for name, decoder in _DECODERS.items()
     if name in known and (name in row or name not in _OPTIONAL)
   }
   for name, tensor in tensors.items():
     if name not in known or name in fields:
-      _fail(where, f'tensors.{name}', f'{kind} has no such tensor')
+      decoding.fail(where, f'tensors.{name}', f'{kind} has no such tensor')
     fields[name] = _tensor(tensor, f'{where}.tensors.{name}', data)
   missing = sorted(known.difference(fields, _OPTIONAL))
   if missing:
-    _fail(where, f'tensors.{missing[0]}', 'is missing')
+    decoding.refuse_absence(where, f'tensors.{missing[0]}')
   return _KINDS[kind](**fields)
 
 
 def _tensor(row: Any, where: str, data: np.ndarray) -> np.ndarray:
-  offset = _field(row, 'offset', _count, where)
-  bits = _field(row, 'bits', _integer, where)
-  signed = _field(row, 'signed', _boolean, where)
-  shape = _field(row, 'shape', _integers, where)
-  if not 1 <= bits <= 32:
-    _fail(where, 'bits', f'{bits} is not in [1, 32]')
+  offset = decoding.field(row, 'offset', decoding.count, where)
+  bits = decoding.field(row, 'bits', decoding.integer, where)
+  signed = decoding.field(row, 'signed', decoding.boolean, where)
+  shape = decoding.field(row, 'shape', decoding.integers, where)
+  least, most = limits.ELEMENT
+  if not least <= bits <= most:
+    decoding.fail(where, 'bits', f'{bits} is not in [{least}, {most}]')
   count = 1
   for size in shape:
     count *= size
   if min((0, *shape)) < 0 or offset + count * bits > 8 * len(data):
-    _fail(where, 'shape', f'{list(shape)} exceeds the weights')
+    decoding.fail(where, 'shape', f'{list(shape)} exceeds the weights')
   return packing.unpack(data, offset, shape, bits, signed)
 
 
@@ -182,115 +250,38 @@ def _compare(expected: list[Any], found: list[Any]) -> None:
     for name in sorted(right.keys() | row.keys()):
       if right.get(name) != row.get(name):
         problem = f'{row.get(name)!r} does not fit the layer'
-        _fail(f'layers[{i}]', name, problem[:200])
+        decoding.fail(f'layers[{i}]', name, problem[:200])
 
 
-def _fail(where: str, field: str, problem: str) -> NoReturn:
-  raise errors.UserError(
-    f'{where}, field {field}: {problem}; export the network again.'
-  )
-
-
-def _field(
-  row: Any, name: str, decoder: Callable[[Any], Any], where: str
-) -> Any:
-  """A field as `decoder` gives it, which raises ValueError on another type."""
-  if not isinstance(row, dict) or name not in row:
-    _fail(where, name, 'is missing')
-  try:
-    return decoder(row[name])
-  except ValueError as error:
-    raise errors.UserError(
-      f'{where}, field {name}: {str(row[name])[:60]!r} is {error}; export the '
-      'network again.'
-    ) from error
-
-
-def _typed(kind: type, name: str) -> Callable[[Any], Any]:
-  def decoder(value):
-    if not isinstance(value, kind):
-      raise ValueError(f'no {name}')
-    return value
-  return decoder
-
-
-_string = _typed(str, 'text')
-_boolean = _typed(bool, 'boolean')
-_list = _typed(list, 'list')
-_object = _typed(dict, 'object')
-
-
-def _count(value: Any) -> int:
-  if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-    raise ValueError('no number of things')
-  return value
-
-
-def _integer(value: Any) -> int:
-  if isinstance(value, bool) or not isinstance(value, int):
-    raise ValueError('no integer')
-  if abs(value) > _LARGEST:
-    raise ValueError('out of range')
-  return value
-
-
-def _float(value: Any) -> float:
-  if not isinstance(value, float):
-    raise ValueError('no real number')
-  return value
-
-
-def _integers(value: Any) -> tuple[int, ...]:
-  return tuple(map(_integer, _list(value)))
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-  return tuple(map(_string, _list(value)))
-
-
-def _pair(value: Any) -> tuple[int, ...]:
-  pair = _integers(value)
-  if len(pair) != 2:
-    raise ValueError('no pair')
-  return pair
-
-
-def _pairs(value: Any) -> tuple[tuple[int, ...], ...]:
-  return tuple(map(_pair, _list(value)))
-
-
-def _fields(kind: Any, **decoders: Callable[[Any], Any]):
-  """Decodes a dataclass of exactly these fields."""
-  def decoder(value):
-    if set(_object(value)) != set(decoders):
-      raise ValueError(f'no object of {", ".join(decoders)}')
-    return kind(**{name: d(value[name]) for name, d in decoders.items()})
-  return decoder
-
-
-_input = _fields(
-  specs.Input, frames=_integer, bins=_integer, bits=_integer, lo=_float,
-  exponent=_integer,
+_input = decoding.record(
+  specs.Input, frames=decoding.integer, bins=decoding.integer,
+  bits=decoding.integer, lo=decoding.real, exponent=decoding.integer,
+)
+_weights = decoding.record(
+  Weights, file=decoding.text, array=decoding.text, bytes=decoding.count,
+  sha256=decoding.text,
 )
 _DECODERS: dict[str, Callable[[Any], Any]] = {
-  'name': _string,
-  'inputs': _strings,
-  'input_bits': _integer,
-  'silence': _pair,
-  'kernel': _integers,
-  'strides': _integers,
-  'padding': _pairs,
-  'dilation': _integers,
-  'groups': _integer,
-  'channels': _integer,
-  'crop': _pairs,
-  'start': _integer,
-  'shape': _integers,
-  'window': _integers,
-  'register_bits': _integer,
-  'stream': _fields(specs.Stream, bits=_integer, fraction_bits=_integer),
-  'accumulator': _fields(
-    specs.Accumulator, bits=_integer, overflow_mode=_string, simd=_integer,
-    unit=_string,
+  'name': decoding.text,
+  'inputs': decoding.texts,
+  'input_bits': decoding.integer,
+  'silence': decoding.pair,
+  'kernel': decoding.integers,
+  'strides': decoding.integers,
+  'padding': decoding.pairs,
+  'dilation': decoding.integers,
+  'groups': decoding.integer,
+  'channels': decoding.integer,
+  'crop': decoding.pairs,
+  'start': decoding.integer,
+  'shape': decoding.integers,
+  'window': decoding.integers,
+  'register_bits': decoding.integer,
+  'stream': decoding.record(
+    specs.Stream, bits=decoding.integer, fraction_bits=decoding.integer
+  ),
+  'accumulator': decoding.record(
+    specs.Accumulator, bits=decoding.integer, overflow_mode=decoding.text,
+    simd=decoding.integer, unit=decoding.text,
   ),
 }

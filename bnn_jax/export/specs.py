@@ -468,7 +468,7 @@ class Model:
 
   Attributes:
     input: format of q.
-    front_end: settings of the features, by name.
+    front_end: settings of the features, by name; `settings.check` knows them.
     class_names: in the order of the logits.
     layers: in the order of their computation; the last is the classifier.
     provenance: what made it, for the record.

@@ -149,13 +149,16 @@ class Clip:
     self._frames = Frames(model)
     self._missing = model.input.frames
     self._pool: np.ndarray | int = 0
+    self._ended = False
 
   def push(self, q: np.ndarray) -> None:
     """Takes the next frames, uint8 `[t, F]`.
 
     Raises:
-      UserError: they are no frames of this network, or more than its clip has.
+      UserError: they are no frames of this network, more than its clip has, or
+        behind its end.
     """
+    self._check_open()
     check_frames(self._model, q)
     self._missing -= len(q)
     if self._missing < 0:
@@ -172,29 +175,45 @@ class Clip:
       int64 logits `[N]`.
 
     Raises:
-      UserError: frames are missing.
+      UserError: frames are missing, or the clip has ended before.
     """
+    self._check_open()
     if self._missing:
       raise errors.UserError(
         f'{self._missing} of {self._model.input.frames} frames are missing; '
         'push them before the end.'
       )
+    self._ended = True
     end = np.zeros((0, self._model.input.bins), np.uint8)
     pool = self._pool + self._frames.push(end, last=True).sum(axis=0)
     return classify(self._model, pool)
 
+  def _check_open(self) -> None:
+    if self._ended:
+      raise errors.UserError(
+        'the clip has ended, and its frames are gone; begin a new one.'
+      )
 
-def check_streams(model: specs.Model) -> None:
-  """Refuses a network that no single frames can be fed with a UserError."""
+
+def needs_whole_clips(model: specs.Model) -> specs.Layer | None:
+  """The first layer that cannot be fed frame by frame, if there is one."""
   whole = specs.Reshape | specs.MaxPool | specs.AveragePool
   values = check.check(model)
   for layer in model.layers[:-1]:
     silent = isinstance(layer, specs.Thermometer) and any(layer.around)
     if silent or isinstance(layer, whole) or len(values[layer.name].shape) != 2:
-      raise errors.UserError(
-        f'layer {layer.name} ({layer.KIND}) needs whole clips, and frames are '
-        'fed to layers over time alone; run the network with another engine.'
-      )
+      return layer
+  return None
+
+
+def check_streams(model: specs.Model) -> None:
+  """Refuses a network that no single frames can be fed with a UserError."""
+  layer = needs_whole_clips(model)
+  if layer is not None:
+    raise errors.UserError(
+      f'layer {layer.name} ({layer.KIND}) needs whole clips, and frames are '
+      'fed to layers over time alone; run the network with another engine.'
+    )
 
 
 def check_frames(model: specs.Model, q: np.ndarray) -> None:

@@ -51,16 +51,29 @@ def print_tables(tables: fixed_point.Tables) -> str:
   )
 
 
-def write_sources(tables: fixed_point.Tables, folder: pathlib.Path) -> None:
-  """Writes all that a C compiler needs into a folder.
+def sources(tables: fixed_point.Tables) -> dict[str, str]:
+  """All that a C compiler needs.
 
   Args:
     tables: the integers of the front end.
-    folder: an existing folder; gets `frontend.c` and its three headers.
+
+  Returns:
+    The texts of `frontend.c` and its three headers, by these names.
   """
-  for source in (pathlib.Path(__file__).parent / 'c').iterdir():
-    _replace(folder / source.name, source.read_text())
-  _replace(folder / 'frontend_tables.h', print_tables(tables))
+  fixed = sorted((pathlib.Path(__file__).parent / 'c').iterdir())
+  texts = {path.name: path.read_text() for path in fixed}
+  return texts | {'frontend_tables.h': print_tables(tables)}
+
+
+def write_sources(tables: fixed_point.Tables, folder: pathlib.Path) -> None:
+  """Writes `sources` into a folder.
+
+  Args:
+    tables: the integers of the front end.
+    folder: an existing folder.
+  """
+  for name, text in sources(tables).items():
+    _replace(folder / name, text)
 
 
 def _replace(path: pathlib.Path, text: str) -> None:

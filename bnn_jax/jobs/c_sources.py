@@ -1,5 +1,6 @@
 """The C sources of an export, from samples to a class."""
 
+from collections.abc import Callable
 import pathlib
 
 from bnn_jax.export import print_c
@@ -8,13 +9,16 @@ from bnn_jax.frontend import print_c as print_front_end
 from bnn_jax.jobs import front_end
 
 
-def write(folder: pathlib.Path, model: specs.Model) -> None:
-  """Writes the network and, where it has integers, its front end.
+def writer(model: specs.Model) -> Callable[[pathlib.Path], None]:
+  """Makes what writes the network and, where it has integers, its front end.
 
   Args:
-    folder: gets `bnn_model.h` and `bnn_model.c`; for features of kind
-      'log_mel' also the front end and an example, `main.c`.
     model: the network.
+
+  Returns:
+    A function that makes the folder `c` in a folder: `bnn_model.h` and
+    `bnn_model.c`; for features of kind 'log_mel' also the front end and an
+    example, `main.c`.
 
   Raises:
     UserError: the network or its front end has no form in C.
@@ -22,8 +26,13 @@ def write(folder: pathlib.Path, model: specs.Model) -> None:
   made = None
   if model.front_end['kind'] == 'log_mel':
     made = front_end.tables(model)
-  folder.mkdir(exist_ok=True)
-  print_c.write_sources(model, folder)
-  if made is not None:
-    print_front_end.write_sources(made, folder)
-    print_c.write_example(folder)
+
+  def write(export: pathlib.Path) -> None:
+    folder = export / print_c.FOLDER
+    folder.mkdir()
+    print_c.write_sources(model, folder)
+    if made is not None:
+      print_front_end.write_sources(made, folder)
+      print_c.write_example(folder)
+
+  return write

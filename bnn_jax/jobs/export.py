@@ -1,5 +1,6 @@
 """Exports a checkpoint of a workdir."""
 
+from collections.abc import Mapping
 import hashlib
 import json
 import pathlib
@@ -17,6 +18,8 @@ from bnn_jax.export import exporter
 from bnn_jax.export import files
 from bnn_jax.export import print_c
 from bnn_jax.export import specs
+from bnn_jax.export import streaming
+from bnn_jax.export import streaming_cost
 from bnn_jax.jobs import c_sources
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
@@ -49,22 +52,38 @@ def run(
   model = exporter.export(
     setup.model(config),
     state.variables(),
-    **setup.input_shape(config),
-    input_bits=config.model.input_bits,
-    lo=state.inputs['lo'],
-    exponent=state.inputs['exponent'],
-    front_end={'sample_rate': setup.front_end(config).sample_rate}
-    | config.front_end.to_dict(),
-    class_names=labels.class_names(config.data.classes),
+    **surroundings(config, state.inputs),
     provenance=_provenance(folder, int(state.step)) | {
-      'logit_factor': _logit_factor(state.params),
+      'logit_factor': logit_factor(state.params),
     },
   )
   path = export_path(config, folder)
   if jax.process_index() == 0:
-    files.write(path, model)
-    c_sources.write(path / print_c.FOLDER, model)
+    files.write(path, model, c_sources.writer(model))
   return path
+
+
+def surroundings(
+  config: ml_collections.ConfigDict, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+  """What an export holds before and behind the layers.
+
+  Args:
+    config: the configuration.
+    inputs: a state's; `lo` and `exponent` of the quantization are read.
+
+  Returns:
+    Arguments of `exporter.export`.
+  """
+  return {
+    **setup.input_shape(config),
+    'input_bits': config.model.input_bits,
+    'lo': float(inputs['lo']),
+    'exponent': int(inputs['exponent']),
+    'front_end': {'sample_rate': setup.front_end(config).sample_rate}
+    | config.front_end.to_dict(),
+    'class_names': labels.class_names(config.data.classes),
+  }
 
 
 def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
@@ -82,7 +101,7 @@ def _provenance(folder: pathlib.Path, step: int) -> dict[str, Any]:
   }
 
 
-def _logit_factor(params: dict[str, Any]) -> float:
+def logit_factor(params: dict[str, Any]) -> float:
   """What training multiplies logits by, besides constants of the network."""
   return float(np.exp(params.get('classifier', {}).get('log_factor', 0.0)))
 
@@ -136,12 +155,36 @@ def existing_path(
 
 
 def summary(path: pathlib.Path) -> str:
-  """What an export holds, in a line for the user."""
-  model = files.read(path)
+  """What an export holds and costs, in a line for the user.
+
+  Args:
+    path: its folder.
+
+  Raises:
+    UserError: it cannot be read.
+  """
+  return describe(files.read(path))
+
+
+def describe(model: specs.Model) -> str:
+  """The same of a network."""
   convolutions = [one for one in model.layers if isinstance(one, specs.Conv)]
   safe = sum(one.overflow_free for one in convolutions)
   return (
     f'{len(model.layers)} layers, {specs.information_bits(model) / 8:.0f} '
     f'bytes of weights and integers; {safe} of {len(convolutions)} registers '
-    f'can surely not overflow; in C, {print_c.memory(model)} bytes of memory'
+    f'can surely not overflow; in C, {print_c.memory(model)} bytes of memory; '
+    f'{_frame_cost(model)}'
+  )
+
+
+def _frame_cost(model: specs.Model) -> str:
+  """What it takes to run frame by frame."""
+  layer = streaming.needs_whole_clips(model)
+  if layer is not None:
+    return f'frame by frame not at all, as {layer.name} needs whole clips'
+  cost = streaming_cost.cost(model)
+  return (
+    f'a frame of a stream costs {cost.words:g} words and {cost.additions:g} '
+    f'additions, and {cost.memory} bytes are kept from one to the next'
   )

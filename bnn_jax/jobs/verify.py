@@ -16,7 +16,9 @@ import numpy as np
 
 from bnn_jax.export import engines as engines_lib
 from bnn_jax.export import files
+from bnn_jax.jobs import c_front_end
 from bnn_jax.jobs import export as export_job
+from bnn_jax.jobs import settings
 from bnn_jax.training import evaluate
 from bnn_jax.training import evaluator
 from bnn_jax.training import setup
@@ -24,24 +26,26 @@ from bnn_jax.training import setup
 GRAPH = 'training graph'
 # Clips of which every layer is compared where that is asked for.
 DEEP_CLIPS = 100
+# Clips of each split of which the front ends are compared.
+FRONT_END_CLIPS = 100
 
 Values = Mapping[str, np.ndarray]
 
 
 class Difference(NamedTuple):
-  """The first integer in which two engines differ.
+  """The first value in which two engines differ.
 
   Attributes:
     clip: its number in the split's order.
     layer: of the first array that differs for this clip.
     place: index within this array.
-    values: of the two engines.
+    values: of the two engines; integers, unless one of them is wrong.
   """
 
   clip: int
   layer: str
   place: tuple[int, ...]
-  values: tuple[int, int]
+  values: tuple[Any, Any]
 
 
 def run(
@@ -51,13 +55,16 @@ def run(
   splits: Sequence[str] = (),
   limit: int | None = None,
   deep: bool = False,
+  allow_missing: bool = False,
   tell: Callable[[str], None] = print,
 ) -> bool:
   """Compares every logit of the test splits between all engines.
 
   q is computed once and handed to all: the training graph in evaluation mode,
   from the checkpoint that was exported, and each engine of
-  `bnn_jax.export.engines`, from the export alone.
+  `bnn_jax.export.engines`, from the export alone. What no engine computes is
+  compared, too: the settings of the export with those of the checkpoint, and
+  its front end in C with that in NumPy.
 
   Args:
     config: the configuration that was exported.
@@ -65,16 +72,21 @@ def run(
     splits: their names; all test splits by default.
     limit: clips of each split; all by default.
     deep: compare every layer of the first clips, too.
+    allow_missing: accept that an engine cannot run here.
     tell: gets each line for the user.
 
   Returns:
-    Whether all integers are equal.
+    Whether all is equal, and all engines ran or need not.
 
   Raises:
-    UserError: there is no export, or no checkpoint that it was made from.
+    UserError: there is no export, it is damaged, or there is no checkpoint that
+      it was made from.
   """
   path = export_job.existing_path(config, folder)
   exported = files.read(path)
+  missing = {
+    name: engine.missing() for name, engine in engines_lib.ENGINES.items()
+  }
   step = exported.provenance.get('step')
   state = evaluate.restore(config, folder, step).state
   model = setup.model(config)
@@ -82,9 +94,6 @@ def run(
   names = [layer.name for layer in exported.layers]
   # Not cast to integers: a fraction is a difference as well.
   logits = {GRAPH: evaluator.Evaluator(model).logits(state, q)}
-  missing = {
-    name: engine.missing() for name, engine in engines_lib.ENGINES.items()
-  }
   logits |= {
     name: engine.logits(path, q)
     for name, engine in engines_lib.ENGINES.items() if missing[name] is None
@@ -97,14 +106,45 @@ def run(
     return None if made is None else made(path, q)
 
   tell(f'{path}: step {step}, {len(q)} clips')
-  for reason in filter(None, missing.values()):
-    tell(reason)
   equal = compare_logits(logits, layers, q, names, clips, tell)
   if deep:
     equal &= compare_layers(logits, layers, q, names, clips, tell)
+  equal &= settings.compare(
+    settings.exported(exported), settings.expected(config, state), tell
+  )
+  if exported.front_end.get('kind') == 'log_mel' and missing['C'] is None:
+    samples = some_samples(config, splits, limit)
+    equal &= c_front_end.compare(path, exported, samples, tell)
   for name, values in logits.items():
     tell(f'{name}: SHA-256 of its logits: {digest(values)}')
+  for name, reason in missing.items():
+    if reason is not None:
+      tell(f'{name} was not compared: {reason}')
+      equal &= allow_missing
   return equal
+
+
+def some_samples(
+  config: ml_collections.ConfigDict,
+  splits: Sequence[str] = (),
+  limit: int | None = None,
+) -> np.ndarray:
+  """The first clips of each split, at most `FRONT_END_CLIPS`.
+
+  Args:
+    config: names the data.
+    splits: their names; all test splits by default.
+    limit: clips of each split.
+
+  Returns:
+    int16 `[n, S]`.
+  """
+  clips = []
+  for name in splits or setup.test_splits(config):
+    split = setup.open_split(config, name)
+    count = min(len(split), limit or FRONT_END_CLIPS, FRONT_END_CLIPS)
+    clips += [split[i].audio for i in range(count)]
+  return np.stack(clips)
 
 
 def quantized(
@@ -267,19 +307,28 @@ def first_difference(
   clip, order = min(found)
   name = names[order]
   place = tuple(map(int, np.argwhere(a[name][clip] != b[name][clip])[0]))
-  values = int(a[name][clip][place]), int(b[name][clip][place])
+  values = a[name][clip][place].item(), b[name][clip][place].item()
   return Difference(clip, name, place, values)
 
 
 def _tell_difference(
   found: Difference, clip: str, tell: Callable[[str], None]
 ) -> None:
+  # All digits of a fraction, and none behind the point of an integer.
+  one, other = (f'{value:.17g}' for value in found.values)
   tell(
     f'  first: clip {clip}, layer {found.layer}, index {list(found.place)}: '
-    f'{found.values[0]} and {found.values[1]}'
+    f'{one} and {other}'
   )
 
 
 def digest(logits: np.ndarray) -> str:
-  """SHA-256 of logits as little-endian int32, clip by clip."""
-  return hashlib.sha256(logits.astype('<i4').tobytes()).hexdigest()
+  """SHA-256 of logits as little-endian int32, clip by clip.
+
+  Of those that are no such integers it is the one of their float64.
+  """
+  with np.errstate(invalid='ignore'):
+    whole = logits.astype('<i4')
+  if not np.array_equal(whole, logits):
+    return hashlib.sha256(logits.astype('<f8').tobytes()).hexdigest()
+  return hashlib.sha256(whole.tobytes()).hexdigest()

@@ -70,6 +70,9 @@ CASES = [
   Case(register(11, 'wrap', 7), 16, ones=True),
   Case(register(9, simd=400), 16, ones=True),
   Case(register(4, 'exact', 1), 20, (7,), groups=20),
+  # One full word that ends inside a byte, and a rest behind it.
+  Case(register(5, simd=60), 40, (), padding=(0, 0), groups=2),
+  Case(register(4, simd=64), 160, (5,), padding=(2, 2), groups=8),
 ]
 
 # Those that 16 bits do not hold.

@@ -5,6 +5,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.export import check
+from bnn_jax.export import limits
 from bnn_jax.export import specs
 from tests.export import networks
 from tests.export import planes
@@ -132,7 +133,7 @@ def test_a_field_of_a_plane_that_does_not_fit_is_named(
 
 def test_bits_of_the_largest_array_are_counted_in_31_bits():
   # Of each position's byte, however few channels fill it.
-  assert 8 * check._LARGEST_SIZE - 1 < 2**31
+  assert 8 * limits.VALUES - 1 < 2**31
 
 
 @pytest.mark.parametrize('field, value', [

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import resource
 import shutil
 
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 from bnn_jax import errors
 from bnn_jax.export import engines
 from bnn_jax.export import files
+from bnn_jax.export import golden
+from bnn_jax.export import print_c
 from bnn_jax.export import specs
 from tests.export import networks
 from tests.export import planes
+from tests.export import sealing
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def test_what_is_written_can_be_read_by_a_person(folder):
   rows = (folder / files.MODEL).read_text().splitlines()
   assert '   "words": [5, 4, 5, 4, 5, 4, 5, 4, 5, 4],' in rows
   model = json.loads('\n'.join(rows))
-  assert (model['format'], model['version']) == ('bnn_jax', 1)
+  assert (model['format'], model['version']) == ('bnn_jax', 2)
 
 
 def test_an_earlier_export_is_replaced(folder):
@@ -93,6 +97,46 @@ def test_what_fails_leaves_the_earlier_export(folder, monkeypatch):
   monkeypatch.setattr(np, 'savez', full)
   with pytest.raises(errors.UserError, match='export could not be written .No'):
     files.write(folder, networks.network(1))
+  assert (folder / files.MODEL).read_bytes() == before
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def add_c(new):
+  (new / 'c').mkdir()
+  print_c.write_sources(networks.network(1), new / 'c')
+
+
+# The largest file that can be written; C is the largest, then JSON.
+@pytest.mark.parametrize('limit, add', [
+  (20000, add_c), (5000, None), (100, None),
+])
+def test_a_full_disk(folder, limit, add):
+  (folder / 'c').mkdir()
+  (folder / 'c' / 'bnn_model.c').write_text('before')
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+  try:
+    with pytest.raises(errors.UserError, match='export could not be written'):
+      files.write(folder, networks.network(1), add)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  assert files.read(folder).layers[-1].bias.tolist() == (
+    networks.network().layers[-1].bias.tolist()
+  )
+  assert (folder / 'c' / 'bnn_model.c').read_text() == 'before'
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+  files.write(folder, networks.network(1), add_c)
+  assert (folder / 'c' / 'bnn_model.c').stat().st_size > 20000
+
+
+def test_what_cannot_be_added_leaves_the_earlier_export(folder):
+  before = (folder / files.MODEL).read_bytes()
+
+  def add(new):
+    raise errors.UserError('no form in C')
+
+  with pytest.raises(errors.UserError, match='no form in C'):
+    files.write(folder, networks.network(1), add)
   assert (folder / files.MODEL).read_bytes() == before
   assert [path.name for path in folder.parent.iterdir()] == ['export']
 
@@ -120,9 +164,11 @@ def test_layers_that_do_not_fit_are_not_written(tmp_path):
   assert not (tmp_path / 'export').exists()
 
 
-def edit(folder, change) -> None:
+def edit(folder, change, seal=True) -> None:
   model = json.loads((folder / files.MODEL).read_text())
   change(model)
+  if seal:
+    model = sealing.sealed(model, folder)
   (folder / files.MODEL).write_text(json.dumps(model))
 
 
@@ -147,7 +193,7 @@ def put(*path_and_value):
 
 ALTERED = [
   (put('', 'format', 'onnx'), 'format'),
-  (put('', 'version', 2), 'version'),
+  (put('', 'version', 1), 'version'),
   (put('', 'version', None), 'version'),
   (put('', 'layers', None), 'layers'),
   (put('', 'layers', 3), 'layers'),
@@ -155,14 +201,16 @@ ALTERED = [
   (put('', 'input', 'frames', 12), 'shape'),
   (put('', 'input', 'frames', 10**12), 'input'),
   (put('', 'input', 'bits', '8'), 'input'),
-  (put('', 'weights', None), ''),
+  (put('', 'weights', None), 'field weights is missing'),
+  (put('', 'weights', 3), 'field weights: '),
+  (put('', 'weights', 'file', 'other.npz'), 'field weights: '),
   (put('', 'weights', 'bytes', 5), 'weights.bytes'),
   (put('', 'weights', 'sha256', 'x'), 'weights.sha256'),
   (put('stem', 'kind', 'convolution'), 'kind'),
   (put('stem', 'kernel', None), 'kernel'),
   (put('stem', 'padding', [[1, 2, 3]]), 'padding'),
   (put('stem', 'padding', [[2, 4]]), 'shape'),
-  (put('stem', 'padding', [[10**7, 3]]), 'exceed'),
+  (put('stem', 'padding', [[10**7, 3]]), 'padding'),
   (put('stem', 'words', [9, 9, 9, 9, 9]), 'words'),
   (put('stem', 'accumulator', 'simd', 6), 'words'),
   (put('stem', 'accumulator', 'overflow_mode', 'clip'), 'accumulator'),
@@ -198,8 +246,44 @@ def test_altered_description(folder, change, field):
     'name the folder of an export' in message
   )
   assert field in message
+  if 'is missing' in field:
+    with pytest.raises(errors.UserError, match=field):
+      engines.ENGINES['golden'].logits(folder, networks.clips(1))
   with pytest.raises(errors.UserError, match='model.json: .*; export the'):
     engines.ENGINES['golden'].logits(folder, networks.clips(1))
+
+
+# What is as possible as what was exported.
+SILENT = [
+  put('stem', 'accumulator', 'overflow_mode', 'wrap'),
+  put('stem', 'padding', [[1, 3]]),
+  put('', 'class_names', ['b', 'a', 'c', 'd']),
+  put('', 'input', 'lo', -1.25),
+  put('', 'front_end', {}),
+  put('', 'provenance', 'step', 8),
+  put('', 'digest', '0' * 64),
+  put('', 'digest', None),
+  put('', 'other', 3),
+]
+
+
+@pytest.mark.parametrize('change', SILENT)
+def test_any_other_field_is_refused(folder, change):
+  edit(folder, change, seal=False)
+  for engine in engines.ENGINES.values():
+    with pytest.raises(errors.UserError, match='model.json: .*digest') as one:
+      engine.logits(folder, networks.clips(1))
+    assert str(one.value).endswith('; export the network again.')
+
+
+def test_the_digest_is_that_of_the_document(folder):
+  model = json.loads((folder / files.MODEL).read_text())
+  assert sealing.sealed(model, folder) == model
+  # The order and the spaces of the text do not count.
+  turned = dict(reversed(model.items()))
+  (folder / files.MODEL).write_text(json.dumps(turned, indent=3))
+  assert files.read(folder).provenance == {'step': 7}
+  assert golden.read(folder)['provenance'] == {'step': 7}
 
 
 @pytest.mark.parametrize('name', [files.MODEL, files.WEIGHTS])

@@ -173,6 +173,41 @@ def test_it_runs_where_nothing_but_numpy_can_be_imported(export, tmp_path):
   assert len(np.unique(logits, axis=0)) == 7
 
 
+def test_the_program_tells_errors_in_a_line(export, tmp_path):
+  q = networks.clips(2)
+  np.save(tmp_path / 'good.npy', q)
+  np.save(tmp_path / 'none.npy', q[:0])
+  np.save(tmp_path / 'scalar.npy', np.uint8(3))
+  np.save(tmp_path / 'wide.npy', q.astype(np.int64))
+  np.save(tmp_path / 'objects.npy', np.array([None]), allow_pickle=True)
+  np.savez(tmp_path / 'archive.npy', q=q)
+  (tmp_path / 'archive.npy.npz').rename(tmp_path / 'archive.npy')
+  content = (tmp_path / 'good.npy').read_bytes()
+  (tmp_path / 'cut.npy').write_bytes(content[:-1])
+  (tmp_path / 'empty.npy').write_bytes(b'')
+  # A header that states more clips than there is memory.
+  large = content.replace(b'(2, 11, 6)', b'(9' + b'0' * 14 + b', 11, 6)')
+  (tmp_path / 'large.npy').write_bytes(large)
+  for clips, words in (
+    ('missing', 'No such file'), ('none', 'there are no clips'),
+    ('scalar', 'there are no clips'), ('wide', 'are not uint8 with 11 frames'),
+    ('objects', 'Object arrays'), ('archive', 'magic string'), ('cut', ''),
+    ('empty', ''), ('large', ''),
+  ):
+    path = str(tmp_path / f'{clips}.npy')
+    with pytest.raises(SystemExit) as caught:
+      golden.main([str(export), path, str(tmp_path / 'logits.npy')])
+    message = str(caught.value)
+    assert message.startswith(f'error: {path}: ') and words in message
+    assert '\n' not in message
+  assert not (tmp_path / 'logits.npy').exists()
+  line = [str(export), str(tmp_path / 'good.npy')]
+  with pytest.raises(SystemExit, match='error: /no/logits.npy: .*No such file'):
+    golden.main([*line, '/no/logits.npy'])
+  with pytest.raises(SystemExit, match='error: .*missing/model.json: File'):
+    golden.main([str(export / 'missing'), *line])
+
+
 def test_batches_are_independent(export, monkeypatch):
   model, q = golden.read(export), networks.clips(7)
   whole = golden.logits(model, q)

@@ -181,7 +181,7 @@ def test_class_names_and_ties(tmp_path):
 
 
 def test_without_a_compiler(monkeypatch, tmp_path):
-  monkeypatch.setenv('CC', 'no-such-compiler')
+  monkeypatch.delenv('CC', raising=False)
   monkeypatch.setenv('PATH', str(tmp_path))
   assert 'install gcc or clang' in c_engine.missing()
   sources = print_c.sources(MODELS['wide'])
@@ -189,8 +189,28 @@ def test_without_a_compiler(monkeypatch, tmp_path):
     c_engine.layers(MODELS['wide'], sources, Q)
 
 
+def test_a_compiler_that_is_not_there(monkeypatch):
+  """None is taken in its place."""
+  for name in ('no-such-compiler', 'cc -m32'):
+    monkeypatch.setenv('CC', name)
+    with pytest.raises(errors.UserError, match=f"CC='{name}' is no program"):
+      c_engine.missing()
+
+
+def test_a_compiler_that_does_not_run(monkeypatch, tmp_path):
+  program = tmp_path / 'compiler'
+  program.write_bytes(b'no program')
+  program.chmod(0o755)
+  monkeypatch.setenv('CC', str(program))
+  sources = print_c.sources(MODELS['wide'])
+  with pytest.raises(errors.UserError, match='compiler cannot be run .Exec'):
+    c_engine.layers(MODELS['wide'], sources, Q)
+
+
 def test_code_that_does_not_compile():
-  with pytest.raises(errors.UserError, match='does not compile .*; name '):
+  with pytest.raises(
+    errors.UserError, match=r'bnn_model.c does not compile with .*; export the'
+  ):
     c_engine.layers(MODELS['wide'], {print_c.SOURCE: 'int'}, Q)
 
 
@@ -209,3 +229,35 @@ def test_the_exported_sources_are_those_that_run(tmp_path):
   path = folder / print_c.FOLDER / print_c.SOURCE
   path.write_text(path.read_text().replace('sum = biases[n]', 'sum = 1'))
   assert not np.array_equal(c_engine.logits(folder, Q), right)
+
+
+@pytest.mark.parametrize('name', [print_c.HEADER, print_c.SOURCE])
+@pytest.mark.parametrize('change, words', [
+  (lambda content: b'', 'is truncated'),
+  (lambda content: content[: len(content) // 2], 'is truncated'),
+  (lambda content: content[:-3], 'is truncated'),
+  (lambda content: b'\xff' + content, "cannot be read .'utf-8' codec"),
+  (lambda content: b'x ' + content, 'bnn_model.c does not compile with '),
+])
+def test_damaged_sources_are_named(tmp_path, name, change, words):
+  model, folder = networks.network(), tmp_path / 'export'
+  files.write(folder, model)
+  (folder / print_c.FOLDER).mkdir()
+  print_c.write_sources(model, folder / print_c.FOLDER)
+  path = folder / print_c.FOLDER / name
+  path.write_bytes(change(path.read_bytes()))
+  with pytest.raises(errors.UserError, match=f'{words}.*; export the') as one:
+    c_engine.logits(folder, networks.clips(1))
+  assert str(path.parent) in str(one.value)
+
+
+def test_sources_without_the_function(tmp_path):
+  model, folder = networks.network(), tmp_path / 'export'
+  files.write(folder, model)
+  (folder / print_c.FOLDER).mkdir()
+  print_c.write_sources(model, folder / print_c.FOLDER)
+  for name in (print_c.HEADER, print_c.SOURCE):
+    path = folder / print_c.FOLDER / name
+    path.write_text(path.read_text().replace('bnn_run(', 'run('))
+  with pytest.raises(errors.UserError, match='has no function bnn_run; export'):
+    c_engine.logits(folder, networks.clips(1))

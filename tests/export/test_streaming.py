@@ -96,6 +96,15 @@ def test_other_frames_are_refused(q):
     streaming.Clip(networks.network()).push(q)
 
 
+def test_nothing_follows_the_end():
+  clip = streaming.Clip(networks.network())
+  clip.push(networks.clips(1)[0])
+  clip.flush()
+  with pytest.raises(errors.UserError, match='the clip has ended'):
+    clip.flush()
+  with pytest.raises(errors.UserError, match='the clip has ended'):
+    clip.push(networks.clips(1)[0][:0])
+
 
 @pytest.mark.parametrize('padding', ['same', 'valid'])
 def test_a_stream_is_the_training_graph(padding):

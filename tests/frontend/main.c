@@ -1,5 +1,5 @@
-/* Reads the length of a clip and then clips, all as native integers, from the
- * standard input; writes their q.
+/* Reads the length of a clip in 32 bits and then clips, as native integers,
+ * from the standard input; writes their q.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 #include "frontend.h"
 
 int main(void) {
-  long count;
+  int32_t count;
   if (fread(&count, sizeof count, 1, stdin) != 1) {
     return 1;
   }
-  const long frames = 1 + (count - FRONTEND_WINDOW) / FRONTEND_HOP;
+  const long frames = 1 + ((long)count - FRONTEND_WINDOW) / FRONTEND_HOP;
   int16_t *samples = malloc((size_t)count * sizeof *samples);
   uint8_t *q = malloc((size_t)(frames * FRONTEND_BINS));
   while (fread(samples, sizeof *samples, (size_t)count, stdin) ==

@@ -52,7 +52,7 @@ def _compile(made, folder, options, compiler):
 def _run(program, samples, mel_bins):
   clips, count = samples.shape
   output = subprocess.run(
-    [program], input=struct.pack('l', count) + samples.tobytes(), check=True,
+    [program], input=struct.pack('<i', count) + samples.tobytes(), check=True,
     capture_output=True,
   ).stdout
   return np.frombuffer(output, np.uint8).reshape(clips, -1, mel_bins)

@@ -14,8 +14,9 @@
 BNN_INLINE void slice(const Conv *c, const uint8_t *operands, int32_t count,
                       uint32_t *slices) {
   const int is_whole = c->full_lanes % 8 == 0 && c->rest_lanes % 8 == 0;
+  const int is_alone = c->repeats * c->full_words == 1 && !c->rest_lanes;
   int32_t place = 0;
-  if (is_whole || c->repeats * c->full_words == 1) {
+  if (is_whole || is_alone) {
     for (int32_t i = 0; i < count; ++i) {
       slices[i] = FOUR_TIMES * operands[i];
     }

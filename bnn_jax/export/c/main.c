@@ -1,4 +1,5 @@
-/* Classifies a wav file of 16 kHz, 16 bits and one channel:
+/* Classifies a wav file of 16-bit PCM and one channel, at the sample rate of
+ * the model:
  *
  *   cc -std=c99 -O3 -march=native *.c -o classify
  *   ./classify clip.wav
@@ -6,6 +7,7 @@
  * Prints the class and all logits. Shorter clips are filled up with silence, of
  * longer ones the beginning counts.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +17,10 @@
 #define SAMPLES (FRONTEND_WINDOW + (BNN_FRAMES - 1) * FRONTEND_HOP)
 
 typedef char sizes_fit[FRONTEND_BINS == BNN_BINS ? 1 : -1];
+
+/* Kinds of formats; the second has the kind of its samples further on. */
+#define PCM 1
+#define EXTENSIBLE 0xfffe
 
 static int16_t samples[SAMPLES];
 static uint8_t q[BNN_FRAMES * BNN_BINS];
@@ -47,9 +53,22 @@ static void read_samples(FILE *file, uint32_t bytes) {
   }
 }
 
+/* Whether samples of this format are read; its missing bytes are 0. */
+static int is_read(const unsigned char format[40]) {
+  static const unsigned char tail[14] = {0, 0, 0,   0, 16, 0,   128,
+                                         0, 0, 170, 0, 56, 155, 113};
+  uint32_t kind = number(format, 2);
+  if (kind == EXTENSIBLE && !memcmp(format + 26, tail, 14)) {
+    kind = number(format + 24, 2);
+  }
+  return kind == PCM && number(format + 2, 2) == 1 &&
+         number(format + 4, 4) == BNN_SAMPLE_RATE &&
+         number(format + 14, 2) == 16;
+}
+
 /* Returns NULL, or what is wrong with the file. */
 static const char *read_wav(FILE *file) {
-  unsigned char head[12], format[16];
+  unsigned char head[12];
   int is_known = 0;
   if (fread(head, 1, 12, file) != 12 || memcmp(head, "RIFF", 4) ||
       memcmp(head + 8, "WAVE", 4)) {
@@ -65,18 +84,16 @@ static const char *read_wav(FILE *file) {
       return NULL;
     }
     if (!memcmp(head, "fmt ", 4) && size >= 16) {
-      if (fread(format, 1, 16, file) != 16) {
+      unsigned char format[40] = {0};
+      const uint32_t count = size < sizeof format ? size : sizeof format;
+      if (fread(format, 1, count, file) != count ||
+          !skip(file, size - count + size % 2)) {
         return "ends in its format";
       }
-      is_known = number(format, 2) == 1 && number(format + 2, 2) == 1 &&
-                 number(format + 4, 4) == BNN_SAMPLE_RATE &&
-                 number(format + 14, 2) == 16;
-      if (!is_known) {
+      if (!is_read(format)) {
         return "is not 16-bit PCM of one channel at the model's sample rate";
       }
-      if (!skip(file, size - 16 + size % 2)) {
-        return "ends in its format";
-      }
+      is_known = 1;
     } else if (!skip(file, size) || (size % 2 && !skip(file, 1))) {
       break;
     }
@@ -86,11 +103,17 @@ static const char *read_wav(FILE *file) {
 
 int main(int count, char **arguments) {
   int32_t logits[BNN_CLASSES];
-  FILE *file = count == 2 ? fopen(arguments[1], "rb") : NULL;
   const char *problem;
-  if (!file) {
+  FILE *file;
+  if (count != 2) {
     fprintf(stderr, "usage: classify CLIP.wav\n");
     return 2;
+  }
+  file = fopen(arguments[1], "rb");
+  if (!file) {
+    fprintf(stderr, "error: %s cannot be read: %s\n", arguments[1],
+            strerror(errno));
+    return 1;
   }
   problem = read_wav(file);
   fclose(file);

@@ -218,30 +218,22 @@ BNN_INLINE uint16_t ones_of_four(uint16_t x) {
 /* The sum of four numbers of four bits. */
 BNN_INLINE uint16_t sum_of_fours(uint16_t x) {
   x = (uint16_t)((x & 0x0f0f) + (x >> 4 & 0x0f0f));
-  return (uint16_t)((x + (x >> 8)) & 63);
+  return (uint16_t)((x + (x >> 8)) & 31);
 }
 
-/* Adds a word of at most BNN_NARROW lanes; vectors of compilers hold eight
- * outputs.
+/* Adds a word of at most BNN_NARROW lanes, which is one half; vectors of
+ * compilers hold eight outputs.
  */
-BNN_INLINE void add_narrow_word(const Conv *c, Place *at, int32_t lanes,
-                                int32_t bias) {
+BNN_INLINE void add_narrow_word(const Conv *c, Place *at, int32_t bias) {
   Sum *const sums = memory.sums;
   const int32_t outputs = c->outputs;
-  const uint16_t first = at->halves[0];
-  const uint16_t second = lanes > 16 ? at->halves[1] : 0;
-  const uint16_t *const low = at->half_weights;
-  const uint16_t *const high = lanes > 16 ? low + outputs : low;
+  const uint16_t operands = *at->halves++;
+  const uint16_t *const weights = at->half_weights;
   for (int32_t n = 0; n < outputs; ++n) {
-    uint16_t fours = ones_of_four((uint16_t)(first ^ low[n]));
-    if (lanes > 16) {
-      fours =
-          (uint16_t)(fours + ones_of_four((uint16_t)(second ^ high[n])));
-    }
-    sums[n] = added(c, sums[n], bias, sum_of_fours(fours));
+    const uint16_t unequal = (uint16_t)(operands ^ weights[n]);
+    sums[n] = added(c, sums[n], bias, sum_of_fours(ones_of_four(unequal)));
   }
-  at->halves += lanes > 16 ? 2 : 1;
-  at->half_weights += lanes > 16 ? 2 * outputs : outputs;
+  at->half_weights += outputs;
 }
 
 BNN_INLINE void finish(const Conv *c, Result *results) {
@@ -279,7 +271,7 @@ BNN_INLINE void conv_words(const Conv *c, const uint64_t *weights,
           if (lanes > BNN_NARROW) {
             add_word(c, &at, lanes, bias);
           } else if (lanes) {
-            add_narrow_word(c, &at, lanes, bias);
+            add_narrow_word(c, &at, bias);
           }
         }
       }
