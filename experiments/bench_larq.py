@@ -186,7 +186,9 @@ def _measure(runs) -> list[dict[str, Any]]:
       run()
       if round_ > 1:
         seconds[name].append(time.perf_counter() - begin)
-  medians = {name: statistics.median(values) for name, values in seconds.items()}
+  medians = {
+    name: statistics.median(values) for name, values in seconds.items()
+  }
   base = next(iter(medians.values()))
   return [
     {'name': name, 'ms': 1e3 * middle, 'ratio': middle / base}
