@@ -38,7 +38,7 @@ def test_the_layers_of_another_engine_are_told(monkeypatch):
   )
   levels = levels[:2]
   assert choice.describe().endswith('8 outputs or registers saturate')
-  shape = geometry.geometry((1, 4, 16), (3, 16, 16), groups=2)
+  shape = geometry.geometry((1, 4, 16), (3, 8, 16), groups=2)
   for mode, engine in (
     ('exact', 'avx2'), ('wrap', 'avx2'), ('saturate', 'lax'),
   ):

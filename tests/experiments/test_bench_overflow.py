@@ -118,7 +118,7 @@ def test_a_machine_is_told_without_its_name():
 
 def test_the_step_against_larq_is_a_whole_one(monkeypatch):
   for name, value in (
-    ('BATCH', 4), ('FRAMES', 7), ('CHANNELS', 8), ('BLOCKS', 2), ('RATE', 30.0)
+    ('BATCH', 4), ('FRAMES', 7), ('CHANNELS', 8), ('BLOCKS', 2), ('RATE', 300.0)
   ):
     monkeypatch.setattr(bench_larq, name, value)
   random = np.random.default_rng(0)
