@@ -141,3 +141,21 @@ def test_the_step_against_larq_is_a_whole_one(monkeypatch):
   )
   assert np.allclose(moving['mean0'], 0.01 * seen['mean0'], atol=1e-6)
   assert np.allclose(moving['var1'], 0.99 + 0.01 * seen['var1'], rtol=1e-5)
+
+
+def test_the_normalization_against_larq_has_the_derivatives():
+  def plain(a, gamma, beta):
+    centered = a - a.mean((0, 1))
+    rstd = (a.var((0, 1)) + bench_larq.EPSILON) ** -0.5
+    return centered * rstd * gamma + beta
+
+  random = np.random.default_rng(0)
+  a, cotangent = random.integers(-9, 9, (2, 5, 7, 3)).astype(np.float32)
+  gamma, beta = random.standard_normal((2, 3)).astype(np.float32)
+  expected, derivative = jax.vjp(plain, a, gamma, beta)
+  found, mine = jax.vjp(
+    lambda *operands: bench_larq.normalize(*operands)[0], a, gamma, beta
+  )
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+  for value, other in zip(mine(cotangent), derivative(cotangent), strict=True):
+    np.testing.assert_allclose(value, other, atol=1e-4)
