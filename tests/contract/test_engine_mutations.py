@@ -90,7 +90,7 @@ def padded_with_ones(x, shape):
 def views_of_ones(x, shape, padding):
   """Padding of packed bits that are all 1."""
   if x.dtype.kind == 'u':
-    padding = np.iinfo(x.dtype).max
+    padding = x.dtype.type(np.iinfo(x.dtype).max)
   return RIGHT_VIEWS(x, shape, padding)
 
 
@@ -149,9 +149,9 @@ def stride_of_padding_forgotten(case: cases.Case) -> cases.Case:
   geometry_ = case.geometry
   if 'strides' not in geometry_ or 'padding' in geometry_:
     return case
-  pads = oracle.pads(
-    case.x.shape[1:-1], case.w.shape[:-2], (1, 1), 'SAME', (1, 1)
-  )
+  size = case.x.shape[1:-1]
+  ones = (1,) * len(size)
+  pads = oracle.pads(size, case.w.shape[:-2], ones, 'SAME', ones)
   return case._replace(geometry=geometry_ | {'padding': pads})
 
 

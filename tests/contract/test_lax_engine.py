@@ -52,7 +52,7 @@ def test_the_program_does_not_grow_with_the_words(shapes):
 def test_words_in_a_loop(shape, simd, unit):
   x, w = cases.fill('mostly ones', shape.x, 1), cases.fill('random', shape.w, 2)
   w[: len(w) // 2] = 1
-  machine = oracle.Machine(7, 'saturate', simd, unit)
+  machine = oracle.Machine(6, 'saturate', simd, unit)
   case = cases.Case(x, w, machine, None, shape.geometry)
   expected = cases.oracle_engine(case)
   assert expected.telemetry[1] + expected.telemetry[2] > 0
