@@ -43,7 +43,9 @@ def differs(engine, case: cases.Case, expected, read=None) -> bool:
 
 @pytest.mark.parametrize('engine', engines.NAMES)
 def test_the_right_engines_agree(engine):
-  for case, expected in cases.wide_cases():
+  # The interpreter of Pallas takes a second a case.
+  every = 5 if engine == 'pallas' else 1
+  for case, expected in cases.wide_cases()[::every]:
     assert engines.of_case(engine, case) == expected
 
 
