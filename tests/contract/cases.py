@@ -234,10 +234,14 @@ def fill(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 @functools.cache
-def wide_cases() -> tuple[tuple[Case, Any], ...]:
-  """Cases of all `WIDE` shapes, and the oracle's integers."""
+def wide_cases(
+    names: tuple[str, ...] = tuple(WIDE)
+) -> tuple[tuple[Case, Any], ...]:
+  """Cases of the `WIDE` shapes of these names, and the oracle's integers."""
   found = []
-  for i, shape in enumerate(WIDE.values()):
+  for i, (name, shape) in enumerate(WIDE.items()):
+    if name not in names:
+      continue
     for machine in (WIDE_MACHINES[i % 4], WIDE_MACHINES[(i + 1) % 4]):
       low = oracle.minimum(machine.bits)
       case = Case(

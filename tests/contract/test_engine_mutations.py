@@ -14,6 +14,7 @@ import pytest
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import geometry
 from bnn_jax.nn import register
+from bnn_jax.nn.kernels import compiled
 from bnn_jax.nn.kernels import lax_engine
 from tests.contract import cases
 from tests.contract import engines
@@ -43,8 +44,8 @@ def differs(engine, case: cases.Case, expected, read=None) -> bool:
 
 @pytest.mark.parametrize('engine', engines.NAMES)
 def test_the_right_engines_agree(engine):
-  # The interpreter of Pallas takes a second a case.
-  every = 5 if engine == 'pallas' else 1
+  # Each case is compiled, or takes the interpreter of Pallas a second.
+  every = 1 if engine in compiled.levels() else 5
   for case, expected in cases.wide_cases()[::every]:
     assert engines.of_case(engine, case) == expected
 
@@ -138,11 +139,21 @@ MUTATIONS = {
 }
 
 
+def eager_cases():
+  """The few cases of which each mutation changes at least one."""
+  return cases.wide_cases(('stride', 'multiplier', 'one tap'))
+
+
+def test_the_right_functions_agree():
+  for case, expected in eager_cases():
+    assert eager(case) == expected
+
+
 @pytest.mark.parametrize('mutation', MUTATIONS.values(), ids=MUTATIONS.keys())
 def test_a_changed_function_is_caught(mutation):
   with mock.patch.object(*mutation):
     assert any(
-      differs(eager, case, expected) for case, expected in cases.wide_cases()
+      differs(eager, case, expected) for case, expected in eager_cases()
     )
 
 
