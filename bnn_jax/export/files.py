@@ -6,7 +6,6 @@ import io
 import json
 import os
 import pathlib
-import re
 import shutil
 from typing import Any
 import zipfile
@@ -31,7 +30,7 @@ def write(
 ) -> None:
   """Writes a network, in the place of what was there.
 
-  All is written into a temporary folder, which is then renamed.
+  All is written into a temporary folder, which is read and then renamed.
 
   Args:
     folder: to be made; its parent exists.
@@ -39,32 +38,50 @@ def write(
     add: writes more into the folder that it is given.
 
   Raises:
-    UserError: its layers do not fit together, or it cannot be written; what was
-      there is still there.
+    UserError: its layers do not fit together, or it cannot be written, or what
+      was written cannot be read; what was there is still there.
   """
   data = packing.pack(specs.widths(model.layers))
   document = seal(schema.encode(model), data)
   new = folder.with_name(f'.{folder.name}.{os.getpid()}')
   old = folder.with_name(f'.{folder.name}.old.{os.getpid()}')
   try:
+    # A killed process may have had this number, too.
+    shutil.rmtree(new, ignore_errors=True)
+    if folder.exists():
+      shutil.rmtree(old, ignore_errors=True)
     new.mkdir()
     if add is not None:
       add(new)
     np.savez(new / WEIGHTS, data=data)
-    (new / MODEL).write_text(_text(document))
+    (new / MODEL).write_text(_text(document) + '\n')
+    _check_written(new, folder)
     if folder.exists():
       folder.rename(old)
     new.rename(folder)
   except OSError as error:
-    if old.exists() and not folder.exists():
-      old.rename(folder)
     raise errors.UserError(
       f'{folder} could not be written ({error.strerror}); free some space or '
       'make the folder around it writable.'
     ) from error
   finally:
-    shutil.rmtree(new, ignore_errors=True)
-  shutil.rmtree(old, ignore_errors=True)
+    # Whatever came between the two names, an interrupt as well.
+    if old.exists() and not folder.exists():
+      old.rename(folder)
+    for left in (new, old):
+      shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_written(new: pathlib.Path, folder: pathlib.Path) -> None:
+  """Refuses to put in the place of `folder` what cannot be read."""
+  try:
+    read(new)
+  except errors.UserError as error:
+    problem, _, _ = str(error).rpartition(';')
+    raise errors.UserError(
+      f'{folder} was not written, as what was made for it cannot be read '
+      f'({problem}); check the disk, or export a smaller network.'
+    ) from error
 
 
 def seal(document: dict[str, Any], data: np.ndarray) -> dict[str, Any]:
@@ -83,15 +100,23 @@ def seal(document: dict[str, Any], data: np.ndarray) -> dict[str, Any]:
   return whole | {'digest': schema.digest(whole, content)}
 
 
-def _text(document: dict[str, Any]) -> str:
+def _text(value: Any, indent: str = '') -> str:
   """Indented JSON with each innermost list on one line."""
-  def joined(match):
-    # JSON has no line break inside of a text.
-    inner = re.sub(r'\n\s*', ' ', match[1].strip())
-    return f'[{inner}]'
-
-  text = json.dumps(document, indent=1)
-  return re.sub(r'\[(\s[^][{}]*)\]', joined, text) + '\n'
+  inner = indent + ' '
+  if isinstance(value, dict) and value:
+    edges = '{}'
+    rows = [
+      f'{json.dumps(key)}: {_text(one, inner)}' for key, one in value.items()
+    ]
+  elif isinstance(value, list) and any(
+    isinstance(one, dict | list) for one in value
+  ):
+    edges = '[]'
+    rows = [_text(one, inner) for one in value]
+  else:
+    return json.dumps(value)
+  lines = f',\n{inner}'.join(rows)
+  return f'{edges[0]}\n{inner}{lines}\n{indent}{edges[1]}'
 
 
 def read(folder: pathlib.Path) -> specs.Model:

@@ -79,6 +79,34 @@ def test_what_is_written_can_be_read_by_a_person(folder):
   assert (model['format'], model['version']) == ('bnn_jax', 2)
 
 
+TEXTS = ('[ a ]', 'x[ y ]', '{ "b": [ 1,  2 ] }', '\\[\n  ]"', '"[')
+
+
+def test_brackets_in_texts_are_kept(tmp_path):
+  model = dataclasses.replace(
+    networks.network(), class_names=TEXTS[:4],
+    provenance={'data_dir': '/tmp/[ old ] clips', 'texts': list(TEXTS)},
+  )
+  model = networks.changed(model, 'classifier', name='[ c ]')
+  files.write(tmp_path / 'export', model)
+  found = files.read(tmp_path / 'export')
+  assert found.class_names == model.class_names
+  assert found.provenance == model.provenance
+  assert found.layers[-1].name == '[ c ]'
+  assert golden.read(tmp_path / 'export')['provenance'] == model.provenance
+
+
+@pytest.mark.parametrize('wrong', ['{}', '{"format"', ''])
+def test_what_cannot_be_read_replaces_nothing(folder, monkeypatch, wrong):
+  before = (folder / files.MODEL).read_bytes()
+  monkeypatch.setattr(files, '_text', lambda document: wrong)
+  with pytest.raises(errors.UserError, match='export was not written, as') as it:
+    files.write(folder, networks.network(1))
+  assert 'export the network again' not in str(it.value)
+  assert (folder / files.MODEL).read_bytes() == before
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
 def test_an_earlier_export_is_replaced(folder):
   (folder / 'c').mkdir()
   files.write(folder, networks.network(1))
@@ -141,18 +169,47 @@ def test_what_cannot_be_added_leaves_the_earlier_export(folder):
   assert [path.name for path in folder.parent.iterdir()] == ['export']
 
 
-def test_an_export_that_cannot_be_put_in_place(folder, monkeypatch):
+@pytest.mark.parametrize('problem, told, words', [
+  (OSError(13, 'Permission denied'), errors.UserError, 'Permission denied'),
+  (KeyboardInterrupt('stopped'), KeyboardInterrupt, 'stopped'),
+])
+def test_an_export_that_cannot_be_put_in_place(
+  folder, monkeypatch, problem, told, words
+):
   before = (folder / files.MODEL).read_bytes()
   rename = pathlib.Path.rename
 
   def refuse(path, target):
     if path.name == f'.export.{os.getpid()}':
-      raise OSError(13, 'Permission denied')
+      raise problem
     return rename(path, target)
 
   monkeypatch.setattr(pathlib.Path, 'rename', refuse)
-  with pytest.raises(errors.UserError, match='Permission denied'):
+  with pytest.raises(told, match=words):
     files.write(folder, networks.network(1))
+  assert (folder / files.MODEL).read_bytes() == before
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def test_what_a_killed_process_left_is_in_no_way(folder):
+  for name in (f'.export.{os.getpid()}', f'.export.old.{os.getpid()}'):
+    (folder.with_name(name) / 'c').mkdir(parents=True)
+  files.write(folder, networks.network(1))
+  assert files.read(folder).layers[-1].bias.tolist() == (
+    networks.network(1).layers[-1].bias.tolist()
+  )
+  assert [path.name for path in folder.parent.iterdir()] == ['export']
+
+
+def test_what_a_killed_process_left_is_kept_until_it_is_replaced(folder):
+  before = (folder / files.MODEL).read_bytes()
+  folder.rename(folder.with_name(f'.export.old.{os.getpid()}'))
+
+  def add(new):
+    raise errors.UserError('no form in C')
+
+  with pytest.raises(errors.UserError, match='no form in C'):
+    files.write(folder, networks.network(1), add)
   assert (folder / files.MODEL).read_bytes() == before
   assert [path.name for path in folder.parent.iterdir()] == ['export']
 
