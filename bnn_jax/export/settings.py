@@ -7,7 +7,8 @@ from bnn_jax import errors
 
 KINDS = ('log_mel', 'mfcc')
 WHOLE = ('sample_rate', 'mel_bins', 'coefficients')
-REAL = ('window_ms', 'hop_ms', 'lower_hz', 'upper_hz', 'log_floor')
+POSITIVE = ('window_ms', 'hop_ms', 'log_floor')
+REAL = (*POSITIVE, 'lower_hz', 'upper_hz')
 # A larger number is no setting of a front end for speech.
 LARGEST = 2**20
 
@@ -37,6 +38,6 @@ def _is_possible(name: str, value: Any) -> bool:
     return False
   if name in WHOLE:
     return isinstance(value, int) and 1 <= value <= LARGEST
-  if name in REAL:
-    return isinstance(value, int | float) and 0 <= value <= LARGEST
-  return False
+  if name not in REAL or not isinstance(value, int | float):
+    return False
+  return 0 <= value <= LARGEST and (value > 0 or name not in POSITIVE)

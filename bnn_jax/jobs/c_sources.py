@@ -24,7 +24,7 @@ def writer(model: specs.Model) -> Callable[[pathlib.Path], None]:
     UserError: the network or its front end has no form in C.
   """
   made = None
-  if model.front_end['kind'] == 'log_mel':
+  if model.front_end.get('kind') == 'log_mel':
     made = front_end.tables(model)
 
   def write(export: pathlib.Path) -> None:

@@ -1,14 +1,63 @@
-"""Whether an export states the settings of its checkpoint."""
+"""Whether an export states the settings of its checkpoint.
+
+The arguments `found` and `wanted` are settings by names of fields: those that
+`exported` gives of an export, and those that `expected` gives of a checkpoint.
+"""
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import pathlib
 from typing import Any
 
 import ml_collections
 
+from bnn_jax import errors
 from bnn_jax.export import specs
 from bnn_jax.jobs import export as export_job
+from bnn_jax.jobs import front_end
 from bnn_jax.training import state as state_lib
+
+SIZES = ('frames', 'bins', 'input_bits')
+
+
+def step(path: pathlib.Path, model: specs.Model) -> int:
+  """The step of the checkpoint that an export was made from.
+
+  Args:
+    path: the export.
+    model: its network.
+
+  Raises:
+    UserError: the export does not tell.
+  """
+  stated = model.provenance.get('step')
+  if isinstance(stated, bool) or not isinstance(stated, int):
+    raise errors.UserError(
+      f'{path}: provenance.step={stated!r:.60} is no step of a checkpoint; '
+      'export the network again.'
+    )
+  return stated
+
+
+def check_front_end(path: pathlib.Path, model: specs.Model) -> None:
+  """Refuses a front end without a form in integers.
+
+  Args:
+    path: the export.
+    model: its network.
+
+  Raises:
+    UserError: features of kind 'log_mel' have settings that are not possible.
+  """
+  if model.front_end.get('kind') != 'log_mel':
+    return
+  try:
+    front_end.tables(model)
+  except errors.UserError as error:
+    raise errors.UserError(
+      f'{path} states a front end that is not possible '
+      f'({str(error).rstrip(".")}); export the network again.'
+    ) from error
 
 
 def exported(model: specs.Model) -> dict[str, Any]:
@@ -43,6 +92,36 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
   return rest | {f'class_names.{i}': name for i, name in enumerate(classes)}
 
 
+def check_sizes(
+  path: pathlib.Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+  """Refuses an export that the checkpoint's clips or logits do not fit.
+
+  Args:
+    path: the export.
+    found: its settings.
+    wanted: those of the checkpoint.
+
+  Raises:
+    UserError: frames, bins, their bits or the number of classes differ.
+  """
+  has, needs = _sizes(found), _sizes(wanted)
+  unequal = [
+    f'{name}={has[name]} instead of {needs[name]}'
+    for name in needs if has[name] != needs[name]
+  ]
+  if unequal:
+    raise errors.UserError(
+      f'{path} is of another network than the checkpoint '
+      f'({", ".join(unequal)}); export the network again.'
+    )
+
+
+def _sizes(settings: Mapping[str, Any]) -> dict[str, int]:
+  classes = sum(name.startswith('class_names.') for name in settings)
+  return {name: settings[name] for name in SIZES} | {'classes': classes}
+
+
 def compare(
   found: Mapping[str, Any],
   wanted: Mapping[str, Any],
@@ -51,8 +130,8 @@ def compare(
   """Compares settings and tells those that differ.
 
   Args:
-    found: by names, of the export.
-    wanted: the same of the checkpoint.
+    found: those of the export.
+    wanted: those of the checkpoint.
     tell: gets each line for the user.
 
   Returns:

@@ -79,16 +79,19 @@ def run(
     Whether all is equal, and all engines ran or need not.
 
   Raises:
-    UserError: there is no export, it is damaged, or there is no checkpoint that
-      it was made from.
+    UserError: there is no export, it is damaged, does not tell its checkpoint
+      or is of another network, or there is no such checkpoint.
   """
   path = export_job.existing_path(config, folder)
   exported = files.read(path)
+  step = settings.step(path, exported)
   missing = {
     name: engine.missing() for name, engine in engines_lib.ENGINES.items()
   }
-  step = exported.provenance.get('step')
   state = evaluate.restore(config, folder, step).state
+  found, wanted = settings.exported(exported), settings.expected(config, state)
+  settings.check_sizes(path, found, wanted)
+  settings.check_front_end(path, exported)
   model = setup.model(config)
   q, clips = quantized(config, state.inputs, splits, limit)
   names = [layer.name for layer in exported.layers]
@@ -109,9 +112,7 @@ def run(
   equal = compare_logits(logits, layers, q, names, clips, tell)
   if deep:
     equal &= compare_layers(logits, layers, q, names, clips, tell)
-  equal &= settings.compare(
-    settings.exported(exported), settings.expected(config, state), tell
-  )
+  equal &= settings.compare(found, wanted, tell)
   if exported.front_end.get('kind') == 'log_mel' and missing['C'] is None:
     samples = some_samples(config, splits, limit)
     equal &= c_front_end.compare(path, exported, samples, tell)

@@ -28,7 +28,8 @@ def test_every_setting_of_a_front_end_is_known():
   ('sample_rate', '16000'), ('sample_rate', 16000.0), ('sample_rate', True),
   ('sample_rate', 0), ('sample_rate', 2**21), ('sample_rate', LINES),
   ('mel_bins', -1), ('window_ms', '30'), ('window_ms', float('nan')),
-  ('hop_ms', float('inf')), ('hop_ms', 10**400), ('log_floor', -1e-9),
+  ('hop_ms', float('inf')), ('hop_ms', 10**400), ('hop_ms', 0.0),
+  ('window_ms', 0), ('log_floor', 0.0), ('log_floor', -1e-9), ('upper_hz', -1),
   ('hop', 10.0), (LINES, 3),
 ])
 def test_what_is_no_setting(name, value):

@@ -19,6 +19,7 @@ from bnn_jax.jobs import verify
 from bnn_jax.training import evaluate
 from bnn_jax.training import setup
 from tests import tiny
+from tests.export import networks
 
 CLIPS = 4
 CONFIG = types.SimpleNamespace(model=types.SimpleNamespace(input_bits=8))
@@ -128,6 +129,96 @@ def test_a_setting_of_another_checkpoint(exported, run):
   assert lines[7] == 'export vs checkpoint, settings: mismatches: 1 of 20'
   # By the settings that the export states.
   assert 'NumPy front end: mismatches: 0 of' in lines[9]
+
+
+def with_frames(model):
+  form = dataclasses.replace(model.input, frames=12)
+  return dataclasses.replace(model, input=form)
+
+
+def with_bits(model):
+  form = dataclasses.replace(model.input, bits=7)
+  first = model.layers[0]
+  model = networks.changed(
+    model, first.name, input_bits=7,
+    thresholds=np.broadcast_to([[1, 2, 3]], first.thresholds.shape),
+  )
+  return dataclasses.replace(model, input=form)
+
+
+def with_classes(model):
+  last = model.layers[-1]
+  return dataclasses.replace(
+    networks.changed(
+      model, last.name, weights=np.repeat(last.weights, 2, axis=0),
+      bias=np.repeat(last.bias, 2),
+    ), class_names=tuple('abcdefghij'),
+  )
+
+
+@pytest.mark.parametrize('change, difference', [
+  (with_frames, 'frames=12 instead of 13'),
+  (with_bits, 'input_bits=7 instead of 8'),
+  (with_classes, 'classes=10 instead of 5'),
+  (lambda model: with_classes(with_frames(model)),
+   'frames=12 instead of 13, classes=10 instead of 5'),
+])
+def test_another_size_is_refused_before_any_engine_runs(
+  exported, run, monkeypatch, tmp_path, change, difference
+):
+  monkeypatch.setattr(verify, 'quantized', None)
+  words = (
+    f'^{tmp_path}/export is of another network than the checkpoint '
+    rf'\({difference}\); export the network again.$'
+  )
+  with pytest.raises(errors.UserError, match=words):
+    run(change(exported.model))
+
+
+@pytest.mark.parametrize('provenance', [
+  {}, {'step': None}, {'step': '7'}, {'step': 7.0}, {'step': True},
+])
+def test_without_a_step_no_checkpoint_is_taken(exported, run, provenance):
+  model = dataclasses.replace(exported.model, provenance=provenance)
+  with pytest.raises(errors.UserError, match='/export: provenance.step=.* again'):
+    run(model)
+
+
+@pytest.mark.parametrize('name, value, words', [
+  ('hop_ms', 0.001, 'is less than one sample'),
+  ('lower_hz', 7000.0, 'must ascend'),
+  ('log_floor', 1e-30, 'leaves the range'),
+])
+def test_a_front_end_that_is_not_possible(
+  exported, tmp_path, name, value, words
+):
+  front_end = exported.model.front_end | {'upper_hz': 6000.0, name: value}
+  model = dataclasses.replace(exported.model, front_end=front_end)
+  with pytest.raises(errors.UserError) as caught:
+    settings.check_front_end(tmp_path, model)
+  message = str(caught.value)
+  assert message.startswith(f'{tmp_path} states a front end that is not ')
+  assert words in message and message.endswith('; export the network again.')
+
+
+def test_an_export_names_its_front_end_before_any_clip(exported, run):
+  front_end = exported.model.front_end | {'hop_ms': 0.001}
+
+  def change(folder):
+    model = dataclasses.replace(exported.model, front_end=front_end)
+    files.write(folder.parent, model)
+
+  with pytest.raises(errors.UserError, match='/export states a front end'):
+    run(change=change)
+
+
+def test_a_front_end_of_no_kind_has_no_c(exported, tmp_path):
+  front_end = dict(exported.model.front_end)
+  del front_end['kind']
+  model = dataclasses.replace(exported.model, front_end=front_end)
+  files.write(tmp_path / 'export', model, c_sources.writer(model))
+  names = {path.name for path in (tmp_path / 'export' / 'c').iterdir()}
+  assert names == {'bnn_model.h', 'bnn_model.c'}
 
 
 def edited(name, old, new):
