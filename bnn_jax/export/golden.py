@@ -42,6 +42,8 @@ LIMITS: dict[str, Any] = {
   'REGISTER': (2, 24),
   'ELEMENT': (1, 32),
 }
+# Fields of any content.
+FREE = {'provenance'}
 # Beside its data, an array in an archive has a header of a few hundred bytes.
 HEADER = 4096
 
@@ -71,7 +73,7 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
       raise ModelError('format and version are not bnn_jax, 2')
     if 'weights' not in model:
       raise ModelError('field weights is missing')
-    _check_numbers(model['layers'])
+    _check_numbers({name: model[name] for name in model.keys() - FREE})
     data = _weights(path.with_name('weights.npz'), model['weights'])
     if model.pop('digest', None) != _digest(model, data):
       raise ModelError('a field was altered: the digest is another one')
@@ -104,17 +106,19 @@ def read(folder: str | pathlib.Path) -> dict[str, Any]:
   return model
 
 
-def _check_numbers(value: Any, name: str = 'layers') -> None:
-  """Keeps numbers to their limit; those of bits are the file's."""
+def _check_numbers(value: Any, name: str = 'model') -> None:
+  """Keeps numbers to their limit; those of bits and bytes are the file's."""
   if isinstance(value, dict):
     for key, inner in value.items():
-      if key not in ('offset', 'count'):
+      if key not in ('offset', 'count', 'bytes'):
         _check_numbers(inner, key)
   elif isinstance(value, list):
     for inner in value:
       _check_numbers(inner, name)
-  elif isinstance(value, int) and abs(value) > LIMITS['INTEGER']:
-    raise ModelError(f'field {name}: {value} is out of range')
+  else:
+    is_large = isinstance(value, int) and abs(value) > LIMITS['INTEGER']
+    if is_large or isinstance(value, float) and not math.isfinite(value):
+      raise ModelError(f'field {name}: {value} is out of range')
 
 
 def _weights(path: pathlib.Path, stated: dict[str, Any]) -> np.ndarray:

@@ -40,7 +40,7 @@ def compiled(model: specs.Model) -> Callable[[np.ndarray], np.ndarray]:
   def run(q):
     return np.concatenate([
       np.asarray(logits(_filled(q[i : i + BATCH])))[: len(q) - i]
-      for i in range(0, len(q), BATCH)
+      for i in range(0, max(1, len(q)), BATCH)
     ])
 
   return run

@@ -22,6 +22,10 @@ from bnn_jax.export import packing
 from bnn_jax.export import specs
 
 FORMAT, VERSION = 'bnn_jax', 2
+_FIELDS = {
+  'format', 'version', 'class_names', 'input', 'front_end', 'provenance',
+  'layers', 'weights', 'digest',
+}
 _KINDS: dict[str, Any] = {
   layer.KIND: layer
   for layer in (
@@ -111,19 +115,23 @@ def _plain(value: Any) -> Any:
   return value
 
 
-def decode(document: Any, data: np.ndarray) -> specs.Model:
+def decode(document: dict[str, Any], data: np.ndarray) -> specs.Model:
   """The network of a JSON document.
 
   Args:
-    document: what `encode` made, of this version.
+    document: an object that `encode` made, of this version.
     data: uint8, the packed arrays.
 
   Returns:
     The network, checked.
 
   Raises:
-    UserError: a field is missing, of another type, or does not fit the others.
+    UserError: a field is missing, unknown, of another type, or does not fit the
+      others.
   """
+  unknown = sorted(document.keys() - _FIELDS)
+  if unknown:
+    decoding.fail('model', f'{unknown[0]!r:.60}', 'is unknown')
   layers = decoding.field(document, 'layers', decoding.items, 'model')
   model = specs.Model(
     input=decoding.field(document, 'input', _input, 'model'),

@@ -100,7 +100,7 @@ def test_brackets_in_texts_are_kept(tmp_path):
 def test_what_cannot_be_read_replaces_nothing(folder, monkeypatch, wrong):
   before = (folder / files.MODEL).read_bytes()
   monkeypatch.setattr(files, '_text', lambda document: wrong)
-  with pytest.raises(errors.UserError, match='export was not written, as') as it:
+  with pytest.raises(errors.UserError, match='export was not written') as it:
     files.write(folder, networks.network(1))
   assert 'export the network again' not in str(it.value)
   assert (folder / files.MODEL).read_bytes() == before
@@ -308,6 +308,22 @@ def test_altered_description(folder, change, field):
       engines.ENGINES['golden'].logits(folder, networks.clips(1))
   with pytest.raises(errors.UserError, match='model.json: .*; export the'):
     engines.ENGINES['golden'].logits(folder, networks.clips(1))
+
+
+@pytest.mark.parametrize('place', [
+  (), ('input',), ('front_end',), ('weights',), ('layers', 1),
+  ('layers', 1, 'accumulator'), ('layers', 4, 'stream'),
+  ('layers', 1, 'tensors', 'weights'),
+])
+def test_an_unknown_field(folder, place):
+  def change(model):
+    for key in place:
+      model = model[key]
+    model['other'] = 3
+
+  edit(folder, change)
+  with pytest.raises(errors.UserError, match='model.json: .* again.$'):
+    files.read(folder)
 
 
 # What is as possible as what was exported.

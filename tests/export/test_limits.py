@@ -1,5 +1,6 @@
 """Both readers keep to the limits of docs/export.md, each by its own code."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -57,12 +58,27 @@ def altered(folder, name, path, value):
   ('stem', ['tensors', 'weights', 'bits'], 33, 'bits'),
   ('', ['input', 'frames'], 2**23, 'input'),
   ('', ['weights', 'bytes'], 2**28 + 1, 'too large'),
+  ('', ['input', 'exponent'], 10**30, 'input|exponent'),
+  ('', ['input', 'lo'], float('nan'), 'input|lo'),
+  ('', ['input', 'lo'], float('-inf'), 'input|lo'),
+  ('', ['front_end', 'hop_ms'], float('nan'), 'hop_ms'),
+  ('', ['front_end', 'sample_rate'], 2**24 + 1, 'sample_rate'),
 ])
 def test_what_exceeds_a_limit(tmp_path, name, path, value, words):
   folder = tmp_path / 'export'
   files.write(folder, planes.network())
   altered(folder, name, path, value)
   assert_refused(folder, words)
+
+
+def test_provenance_may_hold_any_number(tmp_path):
+  folder = tmp_path / 'export'
+  model = dataclasses.replace(
+    networks.network(), provenance={'seed': 2**64, 'rates': [float('inf')]}
+  )
+  files.write(folder, model)
+  assert files.read(folder).provenance == model.provenance
+  assert golden.read(folder)['provenance'] == model.provenance
 
 
 def test_a_document_that_is_too_large(tmp_path):

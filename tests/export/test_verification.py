@@ -180,7 +180,7 @@ def test_another_size_is_refused_before_any_engine_runs(
 ])
 def test_without_a_step_no_checkpoint_is_taken(exported, run, provenance):
   model = dataclasses.replace(exported.model, provenance=provenance)
-  with pytest.raises(errors.UserError, match='/export: provenance.step=.* again'):
+  with pytest.raises(errors.UserError, match='/export: provenance.step='):
     run(model)
 
 
