@@ -207,6 +207,19 @@ def test_a_compiler_that_does_not_run(monkeypatch, tmp_path):
     c_engine.layers(MODELS['wide'], sources, Q)
 
 
+def test_code_of_another_network(tmp_path):
+  """None writes behind the logits of the export that it lies beside."""
+  folder, foreign = tmp_path / 'export', networks.network()
+  files.write(folder, MODELS['wide'])
+  (folder / print_c.FOLDER).mkdir()
+  print_c.write_sources(foreign, folder / print_c.FOLDER)
+  with pytest.raises(errors.UserError) as one:
+    c_engine.logits(folder, Q)
+  assert str(one.value) == (
+    f'{folder}/c/bnn_model.h is of another network; export the network again.'
+  )
+
+
 def test_code_that_does_not_compile():
   with pytest.raises(
     errors.UserError, match=r'bnn_model.c does not compile with .*; export the'

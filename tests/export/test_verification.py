@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import shutil
 import types
 
 import numpy as np
@@ -27,6 +28,7 @@ PAIRS = [
   'training graph vs C', 'JAX integer vs golden', 'JAX integer vs C',
   'golden vs C',
 ]
+COMPILERS = [name for name in ('gcc', 'clang') if shutil.which(name)]
 needs_c = pytest.mark.skipif(
   c_engine.missing() is not None, reason='No C compiler is found.'
 )
@@ -150,10 +152,37 @@ def test_another_front_end_in_c_is_told(run):
   assert run(change=lambda folder: (folder / 'frontend.h').unlink())[0]
 
 
+FOREIGN = [
+  (edited('bnn_model.h', 'CLASSES 5', 'CLASSES 300'), 'bnn_model', 'network'),
+  (edited('bnn_model.h', 'BINS 8', 'BINS 40'), 'bnn_model', 'network'),
+  (edited('bnn_model.h', 'FRAMES 13', 'FRAMES 14'), 'bnn_model', 'network'),
+  (edited('frontend_tables.h', 'HOP 1280', 'HOP 1281'), 'frontend',
+   'front end'),
+  (edited('frontend_tables.h', 'BINS 8', 'BINS 9'), 'frontend', 'front end'),
+  (edited('frontend_tables.h', 'WINDOW 480', 'WINDOW 478'), 'frontend',
+   'front end'),
+]
+
+
+@needs_c
+@pytest.mark.parametrize('compiler', COMPILERS)
+@pytest.mark.parametrize('change, name, kind', FOREIGN)
+def test_sizes_of_another_network(
+  run, tmp_path, monkeypatch, compiler, change, name, kind
+):
+  monkeypatch.setenv('CC', compiler)
+  with pytest.raises(errors.UserError) as one:
+    run(change=change)
+  assert str(one.value) == (
+    f'{tmp_path}/export/c/{name}.h is of another {kind}; export the network '
+    'again.'
+  )
+
+
 @needs_c
 @pytest.mark.parametrize('change, words', [
-  (edited('frontend_tables.h', 'HOP 1280', 'HOP 1281'), 'does not compile'),
-  (edited('frontend_tables.h', 'BINS 8', 'BINS 9'), 'does not compile'),
+  (edited('frontend.c', '>> FRONTEND_SHIFT;', '>> broken;'),
+   "frontend.c does not compile with .* .'frontend.c: "),
   (edited('frontend.c', '  return frames;\n}\n', ''), 'frontend.c is trunc'),
 ])
 def test_a_damaged_front_end_in_c_is_named(run, change, words):
