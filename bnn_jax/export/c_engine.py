@@ -271,7 +271,7 @@ def library(
     options: of the compiler; by default those of the fastest code.
 
   Raises:
-    UserError: they cannot be compiled, or have other sizes.
+    UserError: they cannot be compiled or loaded, or have other sizes.
   """
   equal = ' && '.join(f'{name} == {n}' for name, n in code.sizes.items())
   check_text = _CHECK_TEXT.format(header=code.header, equal=equal)
@@ -281,7 +281,7 @@ def library(
       (folder / file).write_text(text, 'utf-8')
     path = folder / 'library.so'
     _compile(code, path, origin, options or _options())
-    yield ctypes.CDLL(str(path))
+    yield _load(path, origin / code.source)
 
 
 def _options() -> tuple[str, ...]:
@@ -321,3 +321,14 @@ def _compile(
     f'({done.stderr.strip()[:_LINE]!r}); export the network again, or name '
     'another compiler in the variable CC.'
   )
+
+
+def _load(path: pathlib.Path, source: pathlib.Path) -> ctypes.CDLL:
+  try:
+    return ctypes.CDLL(str(path))
+  except OSError as error:
+    raise errors.UserError(
+      f'what {compiler()} makes of {source} cannot be loaded '
+      f'({str(error)[:_LINE]}); name a compiler for this machine in the '
+      'variable CC, or a folder whose programs may run in the variable TMPDIR.'
+    ) from error
