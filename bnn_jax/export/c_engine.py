@@ -111,19 +111,29 @@ def _network(model: specs.Model) -> Code:
   )
 
 
+def note(folder: pathlib.Path) -> str | None:
+  """What to tell of an export whose C sources were removed; else None.
+
+  Args:
+    folder: the export.
+  """
+  path = folder / print_c.FOLDER
+  return None if path.exists() else f'C: printed anew, {path}/ is not there'
+
+
 def exported_sources(
   folder: pathlib.Path, printed: Mapping[str, str]
 ) -> dict[str, str]:
   """Reads texts of C that were exported.
 
   Args:
-    folder: where they are; where one of them is missing, all are `printed`.
+    folder: where they are; where it is not there, they are `printed`.
     printed: what they are by their names.
 
   Raises:
-    UserError: one cannot be read, or ends too soon.
+    UserError: one is missing, cannot be read, or ends too soon.
   """
-  if not all((folder / name).exists() for name in printed):
+  if not folder.exists():
     return dict(printed)
   return {
     name: _read_text(folder / name, text.splitlines()[-2:])
@@ -134,6 +144,11 @@ def exported_sources(
 def _read_text(path: pathlib.Path, end: list[str]) -> str:
   try:
     text = path.read_text('utf-8')
+  except FileNotFoundError as error:
+    raise errors.UserError(
+      f'{path} is missing; export the network again, or remove {path.parent} '
+      'to have it printed anew.'
+    ) from error
   except (OSError, UnicodeDecodeError) as error:
     raise errors.UserError(
       f'{path} cannot be read ({str(error)[:_LINE]}); export the network again.'

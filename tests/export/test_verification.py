@@ -148,8 +148,30 @@ def test_another_front_end_in_c_is_told(run):
   assert not equal
   assert 'NumPy front end: mismatches: 0 of' not in lines[8]
   assert lines[9].startswith('  first: clip 0 of those compared, index [0, ')
-  # One that was removed is printed anew.
-  assert run(change=lambda folder: (folder / 'frontend.h').unlink())[0]
+
+
+@needs_c
+def test_a_print_anew_is_told(run, tmp_path):
+  equal, lines = run(change=shutil.rmtree)
+  assert equal
+  assert lines[1] == f'C: printed anew, {tmp_path}/export/c/ is not there'
+  assert lines[2:8] == [f'{pair}: mismatches: 0 of 20' for pair in PAIRS]
+  assert 'NumPy front end: mismatches: 0 of' in lines[9]
+  assert len(lines) == 14
+
+
+@needs_c
+@pytest.mark.parametrize('name', [
+  'bnn_model.h', 'bnn_model.c', 'frontend.h', 'frontend.c',
+  'frontend_tables.h', 'frontend_vectors.h',
+])
+def test_no_print_takes_the_place_of_one_file(run, tmp_path, name):
+  with pytest.raises(errors.UserError) as one:
+    run(change=lambda folder: (folder / name).unlink())
+  assert str(one.value) == (
+    f'{tmp_path}/export/c/{name} is missing; export the network again, or '
+    f'remove {tmp_path}/export/c to have it printed anew.'
+  )
 
 
 FOREIGN = [
