@@ -363,7 +363,10 @@ def test_exported_network_is_verified(command, workdir):
   wav.write(recording, np.zeros(48000, np.int16))
   done = command.run([*plain, '--mode=listen', f'--input={recording}'])
   assert done.returncode == 0, done.stderr
-  assert re.fullmatch(r'\d words in 3.00 s', done.stdout.splitlines()[-1])
+  assert re.fullmatch(
+    r'\d words in 3.00 s; [\d.]+ ms for 100 ms of sound',
+    done.stdout.splitlines()[-1],
+  )
 
 
 def test_a_mismatch_is_an_error(command, workdir):

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,28 @@ _MISSING = (
   'no C compiler is found; install gcc or clang, or name one in the variable '
   'CC.'
 )
+# Compiled beside the sources: whether they are for the arrays handed to them.
+_CHECK = 'sizes.c'
+_CHECK_TEXT = '''#include "{header}"
+
+typedef char sizes_fit[{equal} ? 1 : -1];
+'''
+
+
+class Code(NamedTuple):
+  """Sources of an export that are compiled together.
+
+  Attributes:
+    source: the name of the one that is compiled.
+    header: the name of the one that states the sizes.
+    kind: what they compute, for an error.
+    sizes: what the names of sizes must stand for.
+  """
+
+  source: str
+  header: str
+  kind: str
+  sizes: Mapping[str, int]
 
 
 def compiler() -> str | None:
@@ -75,8 +98,27 @@ def logits(folder: pathlib.Path, q: np.ndarray) -> np.ndarray:
   model = files.read(folder)
   path = folder / print_c.FOLDER
   sources = exported_sources(path, print_c.sources(model))
-  with library(sources, print_c.SOURCE, path) as loaded:
+  with library(sources, _network(model), path) as loaded:
     return _run(loaded, model, q)
+
+
+def _network(model: specs.Model) -> Code:
+  return Code(
+    print_c.SOURCE, print_c.HEADER, 'network', {
+      'BNN_FRAMES': model.input.frames, 'BNN_BINS': model.input.bins,
+      'BNN_CLASSES': len(model.class_names),
+    }
+  )
+
+
+def note(folder: pathlib.Path) -> str | None:
+  """What to tell of an export whose C sources were removed; else None.
+
+  Args:
+    folder: the export.
+  """
+  path = folder / print_c.FOLDER
+  return None if path.exists() else f'C: printed anew, {path}/ is not there'
 
 
 def exported_sources(
@@ -85,13 +127,13 @@ def exported_sources(
   """Reads texts of C that were exported.
 
   Args:
-    folder: where they are; where one of them is missing, all are `printed`.
+    folder: where they are; where it is not there, they are `printed`.
     printed: what they are by their names.
 
   Raises:
-    UserError: one cannot be read, or ends too soon.
+    UserError: one is missing, cannot be read, or ends too soon.
   """
-  if not all((folder / name).exists() for name in printed):
+  if not folder.exists():
     return dict(printed)
   return {
     name: _read_text(folder / name, text.splitlines()[-2:])
@@ -102,20 +144,21 @@ def exported_sources(
 def _read_text(path: pathlib.Path, end: list[str]) -> str:
   try:
     text = path.read_text('utf-8')
+  except FileNotFoundError as error:
+    raise errors.UserError(
+      f'{path} is missing; export the network again, or remove {path.parent} '
+      'to have it printed anew.'
+    ) from error
   except (OSError, UnicodeDecodeError) as error:
     raise errors.UserError(
       f'{path} cannot be read ({str(error)[:_LINE]}); export the network again.'
     ) from error
   if text.splitlines()[-2:] != end:
-    raise errors.UserError(
-      f'{path} is truncated; export the network again.'
-    )
+    raise errors.UserError(f'{path} is truncated; export the network again.')
   return text
 
 
-def intermediates(
-  folder: pathlib.Path, q: np.ndarray
-) -> dict[str, np.ndarray]:
+def intermediates(folder: pathlib.Path, q: np.ndarray) -> dict[str, np.ndarray]:
   """What every layer gives by the C code.
 
   Args:
@@ -152,7 +195,7 @@ def layers(
   """
   values = check.check(model)
   made: dict[str, list[np.ndarray]] = {one.name: [] for one in model.layers}
-  with library(sources, print_c.SOURCE, options=options) as loaded:
+  with library(sources, _network(model), options=options) as loaded:
     places = (ctypes.c_void_p * len(model.layers)).in_dll(loaded, 'bnn_arrays')
     sizes = _widths(loaded)
     for clip in q:
@@ -202,9 +245,7 @@ def array_of(
   return raw.view(kind).astype(np.int64).reshape(value.shape)
 
 
-def _run(
-  loaded: ctypes.CDLL, model: specs.Model, q: np.ndarray
-) -> np.ndarray:
+def _run(loaded: ctypes.CDLL, model: specs.Model, q: np.ndarray) -> np.ndarray:
   shape = (model.input.frames, model.input.bins)
   if q.dtype != np.uint8 or q.shape[1:] != shape:
     raise errors.UserError(
@@ -233,27 +274,29 @@ def function(loaded: ctypes.CDLL, name: str) -> Any:
 
 @contextlib.contextmanager
 def library(
-  sources: Mapping[str, str], source: str,
+  sources: Mapping[str, str], code: Code,
   origin: pathlib.Path = pathlib.Path(), options: tuple[str, ...] = (),
 ):
   """The compiled sources, loaded.
 
   Args:
     sources: texts of C by file names.
-    source: the one of them that is compiled.
+    code: which of them is compiled, and its sizes.
     origin: the folder that an error names.
     options: of the compiler; by default those of the fastest code.
 
   Raises:
-    UserError: they cannot be compiled.
+    UserError: they cannot be compiled or loaded, or have other sizes.
   """
+  equal = ' && '.join(f'{name} == {n}' for name, n in code.sizes.items())
+  check_text = _CHECK_TEXT.format(header=code.header, equal=equal)
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
-    for file, text in sources.items():
+    for file, text in {**sources, _CHECK: check_text}.items():
       (folder / file).write_text(text, 'utf-8')
     path = folder / 'library.so'
-    _compile(folder / source, path, origin / source, options or _options())
-    yield ctypes.CDLL(str(path))
+    _compile(code, path, origin, options or _options())
+    yield _load(path, origin / code.source)
 
 
 def _options() -> tuple[str, ...]:
@@ -263,26 +306,44 @@ def _options() -> tuple[str, ...]:
 
 
 def _compile(
-  source: pathlib.Path, output: pathlib.Path, told: pathlib.Path,
+  code: Code, output: pathlib.Path, origin: pathlib.Path,
   options: tuple[str, ...],
 ) -> None:
   program = compiler()
   if program is None:
     raise errors.UserError(_MISSING)
-  line = [program, '-std=c99', *options, '-shared', '-fPIC', source.name,
-          '-o', str(output)]
+  # The source comes first, as the beginning of the message is told.
+  line = [program, '-std=c99', *options, '-shared', '-fPIC', code.source,
+          _CHECK, '-o', output.name]
   try:
     done = subprocess.run(
-      line, cwd=source.parent, capture_output=True, text=True, errors='replace'
+      line, cwd=output.parent, capture_output=True, text=True, errors='replace'
     )
   except OSError as error:
     raise errors.UserError(
       f'{program} cannot be run ({error.strerror}); name a C compiler in the '
       'variable CC.'
     ) from error
-  if done.returncode:
+  if not done.returncode:
+    return
+  if 'sizes_fit' in done.stderr:
     raise errors.UserError(
-      f'{told} does not compile with {program} '
-      f'({done.stderr.strip()[:_LINE]!r}); export the network again, or name '
-      'another compiler in the variable CC.'
+      f'{origin / code.header} is of another {code.kind}; export the network '
+      'again.'
     )
+  raise errors.UserError(
+    f'{origin / code.source} does not compile with {program} '
+    f'({done.stderr.strip()[:_LINE]!r}); export the network again, or name '
+    'another compiler in the variable CC.'
+  )
+
+
+def _load(path: pathlib.Path, source: pathlib.Path) -> ctypes.CDLL:
+  try:
+    return ctypes.CDLL(str(path))
+  except OSError as error:
+    raise errors.UserError(
+      f'what {compiler()} makes of {source} cannot be loaded '
+      f'({str(error)[:_LINE]}); name a compiler for this machine in the '
+      'variable CC, or a folder whose programs may run in the variable TMPDIR.'
+    ) from error

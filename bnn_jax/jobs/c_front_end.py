@@ -13,18 +13,6 @@ from bnn_jax.frontend import fixed_point
 from bnn_jax.frontend import print_c
 from bnn_jax.jobs import front_end
 
-_SOURCE = 'checked_frontend.c'
-# The sizes of the arrays that are handed over; altered tables have others.
-_CHECKED = '''#include "frontend.h"
-
-typedef char sizes_fit[FRONTEND_WINDOW == {window} && FRONTEND_HOP == {hop} &&
-                               FRONTEND_BINS == {bins}
-                           ? 1
-                           : -1];
-
-#include "frontend.c"
-'''
-
 
 def compare(
   path: pathlib.Path,
@@ -44,8 +32,8 @@ def compare(
     Whether all are equal.
 
   Raises:
-    UserError: the C code is damaged or cannot be compiled, or the front end
-      has no form in integers.
+    UserError: the C code is damaged, of another front end, or cannot be
+      compiled, or the front end has no form in integers.
   """
   tables = front_end.tables(model)
   expected = fixed_point.compute(samples, tables)
@@ -74,17 +62,21 @@ def compute(
     uint8 `[n, T, F]`.
 
   Raises:
-    UserError: the C code is damaged or cannot be compiled.
+    UserError: the C code is damaged, of another front end, or cannot be
+      compiled.
   """
   window, count = len(tables.window), samples.shape[1]
   folder = path / print_network.FOLDER
   sources = c_engine.exported_sources(folder, print_c.sources(tables))
-  sources[_SOURCE] = _CHECKED.format(
-    window=window, hop=tables.hop, bins=tables.mel_bins
+  code = c_engine.Code(
+    'frontend.c', 'frontend.h', 'front end', {
+      'FRONTEND_WINDOW': window, 'FRONTEND_HOP': tables.hop,
+      'FRONTEND_BINS': tables.mel_bins,
+    }
   )
   frames = 1 + (count - window) // tables.hop
   q = np.zeros((len(samples), frames, tables.mel_bins), np.uint8)
-  with c_engine.library(sources, _SOURCE, folder) as loaded:
+  with c_engine.library(sources, code, folder) as loaded:
     run = c_engine.function(loaded, 'frontend_clip')
     for clip, row in zip(np.ascontiguousarray(samples), q, strict=True):
       run(

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from collections.abc import Iterator
 import pathlib
+import statistics
+import time
 
 import ml_collections
 import numpy as np
@@ -26,7 +28,7 @@ def run(
   threshold: float,
   tell: Callable[[str], None] = print,
 ) -> None:
-  """Tells words as they are heard.
+  """Tells words as they are heard, and at the end the time that they took.
 
   Args:
     config: the configuration that was exported.
@@ -40,13 +42,19 @@ def run(
   """
   model = files.read(export_job.existing_path(config, folder))
   spotter = spotter_lib.Spotter(model, threshold=threshold)
-  heard, words = 0, 0
+  heard, words, spent = 0, 0, []
   for samples in blocks(wav.read(path)) if path else microphone():
+    start = time.perf_counter()
+    told = spotter.push(samples)
+    spent.append(1e3 * (time.perf_counter() - start))
     heard += len(samples)
-    for found in spotter.push(samples):
-      words += 1
+    words += len(told)
+    for found in told:
       tell(f'{found.seconds:9.2f} s  {found.word:<10} {found.score:.2f}')
-  tell(f'{words} words in {heard / source.SAMPLE_RATE:.2f} s')
+  tell(
+    f'{words} words in {heard / source.SAMPLE_RATE:.2f} s; '
+    f'{statistics.median(spent):.1f} ms for 100 ms of sound'
+  )
 
 
 def blocks(samples: np.ndarray) -> Iterator[np.ndarray]:

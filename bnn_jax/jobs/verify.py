@@ -14,6 +14,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from bnn_jax.export import c_engine
 from bnn_jax.export import engines as engines_lib
 from bnn_jax.export import files
 from bnn_jax.jobs import c_front_end
@@ -109,6 +110,8 @@ def run(
     return None if made is None else made(path, q)
 
   tell(f'{path}: step {step}, {len(q)} clips')
+  if missing['C'] is None and (note := c_engine.note(path)):
+    tell(note)
   equal = compare_logits(logits, layers, q, names, clips, tell)
   if deep:
     equal &= compare_layers(logits, layers, q, names, clips, tell)

@@ -88,46 +88,41 @@ def prepare(
   _tell(console, *source.notes, *validation.notes)
 
   batch_size = config.training.batch_size
-  batches = pipeline.train_iterator(
-    source, batch_size=batch_size, seed=config.seed,
-    augmentation=setup.augmentations(config),
-    process_index=jax.process_index(), process_count=jax.process_count(),
-  )
+  batches = _batches(config, source)
   epoch_steps = len(source) // batch_size
   steps = config.training.epochs * epoch_steps
   _check_devices(batch_size)
   model, optimizer = setup.model(config), setup.optimizer(config, steps)
   teachers.check(config)
-  # After all that bad input can stop, or a corrected command would meet the
-  # workdir of the wrong one.
-  lock = workdir_lib.hold(folder)
-  workdir_lib.prepare(folder, config.to_dict(), config.seed)
-
-  checkpoints = checkpoints_lib.manager(str(folder / workdir_lib.CHECKPOINTS))
-  fresh = state_lib.replicate(
-    state_lib.create(
-      model, optimizer, seed=config.seed, **setup.input_shape(config)
+  with contextlib.ExitStack() as stack:
+    # After all that bad input can stop, or a corrected command would meet the
+    # workdir of the wrong one.
+    stack.enter_context(workdir_lib.hold(folder))
+    workdir_lib.prepare(folder, config.to_dict(), config.seed)
+    checkpoints = checkpoints_lib.manager(
+      str(folder / workdir_lib.CHECKPOINTS)
     )
-  )
-  found = checkpoints_lib.restore(checkpoints, fresh)
-  if found is None:
-    state = _with_fitted_inputs(fresh, config, source)
-  else:
-    state = found.state
-    step = int(state.step)
-    batches.set_state(found.position)
-    _tell(
-      console, *found.notes,
-      *checkpoints_lib.set_aside_after(checkpoints, step),
-      f'going on from step {step} in {folder}',
+    fresh = _fresh_state(config, model, optimizer)
+    found = checkpoints_lib.restore(checkpoints, fresh)
+    if found is None:
+      state = _with_fitted_inputs(fresh, config, source)
+    else:
+      state = found.state
+      step = int(state.step)
+      batches.set_state(found.position)
+      _tell(
+        console, *found.notes,
+        *checkpoints_lib.set_aside_after(checkpoints, step),
+        f'going on from step {step} in {folder}',
+      )
+    return Run(
+      folder=folder, state=state, batches=batches, batch_size=batch_size,
+      epoch_steps=epoch_steps, steps=steps, checkpoints=checkpoints,
+      train_step=_compiled_step(config, model, steps, state),
+      deploy=evaluator_lib.deployer(model, **setup.input_shape(config)),
+      validate=_validator(config, model, validation, state),
+      lock=stack.pop_all(),
     )
-  return Run(
-    folder=folder, state=state, batches=batches, batch_size=batch_size,
-    epoch_steps=epoch_steps, steps=steps, checkpoints=checkpoints,
-    lock=lock, train_step=_compiled_step(config, model, steps, state),
-    deploy=evaluator_lib.deployer(model, **setup.input_shape(config)),
-    validate=_validator(config, model, validation, state),
-  )
 
 
 def _tell(console: rich.console.Console, *notes: str) -> None:
@@ -142,6 +137,23 @@ def _reading(source: str, data_dir: str) -> str:
   return (
     f'reading the data set {source}; if it is still to be made, that takes up '
     f'to {_TO_MAKE[source]}'
+  )
+
+
+def _batches(config: ml_collections.ConfigDict, source: source_lib.Source):
+  """The training clips of this process, shuffled and augmented."""
+  return pipeline.train_iterator(
+    source, batch_size=config.training.batch_size, seed=config.seed,
+    augmentation=setup.augmentations(config),
+    process_index=jax.process_index(), process_count=jax.process_count(),
+  )
+
+
+def _fresh_state(config, model, optimizer) -> state_lib.TrainState:
+  return state_lib.replicate(
+    state_lib.create(
+      model, optimizer, seed=config.seed, **setup.input_shape(config)
+    )
   )
 
 

@@ -112,6 +112,13 @@ def extension(kind, guid=GUID):
   return struct.pack('<HHIH', 22, 16, 4, kind) + guid
 
 
+def stated(size, audio):
+  """A file whose data state another size."""
+  content = audio.tobytes()
+  head = wav_file(audio)[: -len(content) or None]
+  return head[:-4] + struct.pack('<I', size) + content
+
+
 AUDIO = sound(7, SECOND)
 NO_PCM = "is not 16-bit PCM of one channel at the model's sample rate"
 
@@ -130,7 +137,29 @@ def test_formats_that_both_readers_take(export, tmp_path, content):
   assert classify(export, path).stdout == expected(export, AUDIO)
 
 
+@pytest.mark.parametrize('count', [1, SAMPLES, SECOND])
+def test_a_size_that_a_pipe_did_not_know(export, tmp_path, count):
+  path = tmp_path / 'clip.wav'
+  path.write_bytes(stated(0xFFFFFFFF, AUDIO[:count]))
+  done = classify(export, path)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert done.stdout == expected(export, AUDIO[:count])
+
+
+def test_what_follows_the_clip_may_be_cut(export, tmp_path):
+  path = tmp_path / 'clip.wav'
+  path.write_bytes(stated(2 * SECOND, AUDIO[:SAMPLES]))
+  assert classify(export, path).stdout == expected(export, AUDIO)
+
+
 @pytest.mark.parametrize('content, problem', [
+  (wav_file(AUDIO)[: 957 - 2 * SECOND], 'ends in its data'),
+  (wav_file(AUDIO)[: 2 * (SAMPLES - SECOND) - 1], 'ends in its data'),
+  (wav_file(AUDIO)[: -2 * SECOND], 'ends in its data'),
+  (wav_file(AUDIO[:9])[:-1], 'ends in its data'),
+  (wav_file(AUDIO[:0]), 'has no samples'),
+  (wav_file(np.ones(1, np.int8)), 'has no samples'),
+  (stated(0xFFFFFFFF, AUDIO[:0]), 'has no samples'),
   (wav_file(AUDIO, kind=3), NO_PCM),
   (wav_file(AUDIO, kind=0xFFFE), NO_PCM),
   (wav_file(AUDIO, kind=0xFFFE, extension=extension(3)), NO_PCM),

@@ -207,6 +207,39 @@ def test_a_compiler_that_does_not_run(monkeypatch, tmp_path):
     c_engine.layers(MODELS['wide'], sources, Q)
 
 
+@pytest.mark.parametrize('script', [
+  'exit 0',
+  'for name; do output=$name; done; echo no library > $output',
+])
+def test_a_compiler_without_a_library(monkeypatch, tmp_path, script):
+  program = tmp_path / 'compiler'
+  program.write_text(f'#!/bin/sh\n{script}\n')
+  program.chmod(0o755)
+  monkeypatch.setenv('CC', str(program))
+  sources = print_c.sources(MODELS['wide'])
+  with pytest.raises(errors.UserError) as one:
+    c_engine.layers(MODELS['wide'], sources, Q)
+  words = str(one.value)
+  assert words.startswith(f'what {program} makes of bnn_model.c cannot be loa')
+  assert words.endswith(
+    '); name a compiler for this machine in the variable CC, or a folder whose '
+    'programs may run in the variable TMPDIR.'
+  )
+
+
+def test_code_of_another_network(tmp_path):
+  """None writes behind the logits of the export that it lies beside."""
+  folder, foreign = tmp_path / 'export', networks.network()
+  files.write(folder, MODELS['wide'])
+  (folder / print_c.FOLDER).mkdir()
+  print_c.write_sources(foreign, folder / print_c.FOLDER)
+  with pytest.raises(errors.UserError) as one:
+    c_engine.logits(folder, Q)
+  assert str(one.value) == (
+    f'{folder}/c/bnn_model.h is of another network; export the network again.'
+  )
+
+
 def test_code_that_does_not_compile():
   with pytest.raises(
     errors.UserError, match=r'bnn_model.c does not compile with .*; export the'

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import shutil
 import types
 
 import numpy as np
@@ -28,6 +29,7 @@ PAIRS = [
   'training graph vs C', 'JAX integer vs golden', 'JAX integer vs C',
   'golden vs C',
 ]
+COMPILERS = [name for name in ('gcc', 'clang') if shutil.which(name)]
 needs_c = pytest.mark.skipif(
   c_engine.missing() is not None, reason='No C compiler is found.'
 )
@@ -237,14 +239,63 @@ def test_another_front_end_in_c_is_told(run):
   assert not equal
   assert 'NumPy front end: mismatches: 0 of' not in lines[8]
   assert lines[9].startswith('  first: clip 0 of those compared, index [0, ')
-  # One that was removed is printed anew.
-  assert run(change=lambda folder: (folder / 'frontend.h').unlink())[0]
+
+
+@needs_c
+def test_a_print_anew_is_told(run, tmp_path):
+  equal, lines = run(change=shutil.rmtree)
+  assert equal
+  assert lines[1] == f'C: printed anew, {tmp_path}/export/c/ is not there'
+  assert lines[2:8] == [f'{pair}: mismatches: 0 of 20' for pair in PAIRS]
+  assert 'NumPy front end: mismatches: 0 of' in lines[9]
+  assert len(lines) == 14
+
+
+@needs_c
+@pytest.mark.parametrize('name', [
+  'bnn_model.h', 'bnn_model.c', 'frontend.h', 'frontend.c',
+  'frontend_tables.h', 'frontend_vectors.h',
+])
+def test_no_print_takes_the_place_of_one_file(run, tmp_path, name):
+  with pytest.raises(errors.UserError) as one:
+    run(change=lambda folder: (folder / name).unlink())
+  assert str(one.value) == (
+    f'{tmp_path}/export/c/{name} is missing; export the network again, or '
+    f'remove {tmp_path}/export/c to have it printed anew.'
+  )
+
+
+FOREIGN = [
+  (edited('bnn_model.h', 'CLASSES 5', 'CLASSES 300'), 'bnn_model', 'network'),
+  (edited('bnn_model.h', 'BINS 8', 'BINS 40'), 'bnn_model', 'network'),
+  (edited('bnn_model.h', 'FRAMES 13', 'FRAMES 14'), 'bnn_model', 'network'),
+  (edited('frontend_tables.h', 'HOP 1280', 'HOP 1281'), 'frontend',
+   'front end'),
+  (edited('frontend_tables.h', 'BINS 8', 'BINS 9'), 'frontend', 'front end'),
+  (edited('frontend_tables.h', 'WINDOW 480', 'WINDOW 478'), 'frontend',
+   'front end'),
+]
+
+
+@needs_c
+@pytest.mark.parametrize('compiler', COMPILERS)
+@pytest.mark.parametrize('change, name, kind', FOREIGN)
+def test_sizes_of_another_network(
+  run, tmp_path, monkeypatch, compiler, change, name, kind
+):
+  monkeypatch.setenv('CC', compiler)
+  with pytest.raises(errors.UserError) as one:
+    run(change=change)
+  assert str(one.value) == (
+    f'{tmp_path}/export/c/{name}.h is of another {kind}; export the network '
+    'again.'
+  )
 
 
 @needs_c
 @pytest.mark.parametrize('change, words', [
-  (edited('frontend_tables.h', 'HOP 1280', 'HOP 1281'), 'does not compile'),
-  (edited('frontend_tables.h', 'BINS 8', 'BINS 9'), 'does not compile'),
+  (edited('frontend.c', '>> FRONTEND_SHIFT;', '>> broken;'),
+   "frontend.c does not compile with .* .'frontend.c: "),
   (edited('frontend.c', '  return frames;\n}\n', ''), 'frontend.c is trunc'),
 ])
 def test_a_damaged_front_end_in_c_is_named(run, change, words):

@@ -22,6 +22,9 @@ typedef char sizes_fit[FRONTEND_BINS == BNN_BINS ? 1 : -1];
 #define PCM 1
 #define EXTENSIBLE 0xfffe
 
+/* Size of data whose end was not known when they began, as of a pipe. */
+#define UNKNOWN 0xffffffff
+
 static int16_t samples[SAMPLES];
 static uint8_t q[BNN_FRAMES * BNN_BINS];
 
@@ -42,15 +45,18 @@ static int skip(FILE *file, uint32_t count) {
   return 1;
 }
 
-static void read_samples(FILE *file, uint32_t bytes) {
+/* Returns NULL, or what is wrong with the samples. */
+static const char *read_samples(FILE *file, uint32_t bytes) {
   unsigned char sample[2];
-  for (uint32_t i = 0; i < SAMPLES && 2 * i + 1 < bytes; ++i) {
-    if (fread(sample, 1, 2, file) != 2) {
-      return;
-    }
+  uint32_t i = 0;
+  while (i < SAMPLES && i < bytes / 2 && fread(sample, 1, 2, file) == 2) {
     const int32_t value = (int32_t)number(sample, 2);
-    samples[i] = (int16_t)(value < 32768 ? value : value - 65536);
+    samples[i++] = (int16_t)(value < 32768 ? value : value - 65536);
   }
+  if (i < SAMPLES && i < bytes / 2 && bytes != UNKNOWN) {
+    return "ends in its data";
+  }
+  return i ? NULL : "has no samples";
 }
 
 /* Whether samples of this format are read; its missing bytes are 0. */
@@ -80,8 +86,7 @@ static const char *read_wav(FILE *file) {
       if (!is_known) {
         return "has no format before its data";
       }
-      read_samples(file, size);
-      return NULL;
+      return read_samples(file, size);
     }
     if (!memcmp(head, "fmt ", 4) && size >= 16) {
       unsigned char format[40] = {0};
