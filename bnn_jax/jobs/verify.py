@@ -9,8 +9,6 @@ import pathlib
 from typing import Any
 from typing import NamedTuple
 
-import flax.linen as nn
-import jax
 import ml_collections
 import numpy as np
 
@@ -19,6 +17,7 @@ from bnn_jax.export import engines as engines_lib
 from bnn_jax.export import files
 from bnn_jax.jobs import c_front_end
 from bnn_jax.jobs import export as export_job
+from bnn_jax.jobs import graph
 from bnn_jax.jobs import settings
 from bnn_jax.training import evaluate
 from bnn_jax.training import evaluator
@@ -94,6 +93,7 @@ def run(
   settings.check_sizes(path, found, wanted)
   settings.check_front_end(path, exported)
   model = setup.model(config)
+  graph.check_layers(path, exported, model, state.variables())
   q, clips = quantized(config, state.inputs, splits, limit)
   names = [layer.name for layer in exported.layers]
   # Not cast to integers: a fraction is a difference as well.
@@ -105,7 +105,7 @@ def run(
 
   def layers(engine: str, q: np.ndarray) -> Values | None:
     if engine == GRAPH:
-      return graph_layers(model, state.variables(), q, names)
+      return graph.layers(model, state.variables(), q, names)
     made = engines_lib.ENGINES[engine].intermediates
     return None if made is None else made(path, q)
 
@@ -177,37 +177,6 @@ def quantized(
     pieces.append(q)
     names += [f'{name}[{i}]' for i in range(len(q))]
   return np.concatenate(pieces), names
-
-
-def graph_layers(
-  model: nn.Module, variables, q: np.ndarray, names: Sequence[str]
-) -> dict[str, np.ndarray]:
-  """What layers of the training graph give in evaluation mode.
-
-  Args:
-    model: the network.
-    variables: its collections.
-    q: uint8 `[n, T, F]`.
-    names: of the layers, their paths with slashes.
-
-  Returns:
-    Arrays by name, float32 that hold integers.
-  """
-  @jax.jit
-  def run(q):
-    _, seen = model.apply(
-      variables, q, train=False, mutable=['intermediates'],
-      capture_intermediates=True,
-    )
-    return {name: _at(seen['intermediates'], name) for name in names}
-
-  return {name: np.asarray(v) for name, v in run(q).items()}
-
-
-def _at(tree, name: str):
-  for part in name.split('/'):
-    tree = tree[part]
-  return tree['__call__'][0]
 
 
 def compare_logits(

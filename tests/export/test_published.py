@@ -11,7 +11,7 @@ from bnn_jax.export import engines
 from bnn_jax.export import exporter
 from bnn_jax.export import files
 from bnn_jax.export import trace
-from bnn_jax.jobs import verify
+from bnn_jax.jobs import graph
 from bnn_jax.models import res
 from bnn_jax.nn import deployment
 from bnn_jax.training import setup
@@ -112,7 +112,7 @@ def test_every_engine_gives_every_layer(case, monkeypatch, tmp_path):
   folder = tmp_path / 'export'
   files.write(folder, exported)
   names = [layer.name for layer in exported.layers]
-  expected = verify.graph_layers(model, variables, q, names)
+  expected = graph.layers(model, variables, q, names)
   for engine in ('JAX integer', 'golden'):
     assert_equal(engines.ENGINES[engine].intermediates(folder, q), expected)
   assert len(np.unique(expected['classifier'], axis=0)) > 1

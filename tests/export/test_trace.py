@@ -12,7 +12,7 @@ from bnn_jax.export import files
 from bnn_jax.export import fold
 from bnn_jax.export import specs
 from bnn_jax.export import trace
-from bnn_jax.jobs import verify
+from bnn_jax.jobs import graph
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
@@ -104,7 +104,7 @@ def test_every_layer_is_that_of_the_training_graph(
   random = np.random.default_rng(0)
   q = random.integers(0, 256, (20, 9, 4)).astype(np.uint8)
   names = [layer.name for layer in found]
-  expected = verify.graph_layers(model, variables, q, names)
+  expected = graph.layers(model, variables, q, names)
   for engine in engines.ENGINES.values():
     if engine.missing() is not None:
       continue

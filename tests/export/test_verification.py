@@ -177,6 +177,25 @@ def test_another_size_is_refused_before_any_engine_runs(
     run(change(exported.model))
 
 
+def renamed(layer, old):
+  """The layer with another name for `old`, its own or that of an input."""
+  inputs = tuple('other' if name == old else name for name in layer.inputs)
+  name = 'other' if layer.name == old else layer.name
+  return dataclasses.replace(layer, name=name, inputs=inputs)
+
+
+def test_another_layer_is_refused(exported, run, monkeypatch):
+  monkeypatch.setattr(verify, 'quantized', None)
+  first = exported.model.layers[0].name
+  model = dataclasses.replace(
+    exported.model,
+    layers=tuple(renamed(one, first) for one in exported.model.layers),
+  )
+  words = r'\(layer other gives .* the checkpoint has no such layer\); export'
+  with pytest.raises(errors.UserError, match=words):
+    run(model)
+
+
 @pytest.mark.parametrize('provenance', [
   {}, {'step': None}, {'step': '7'}, {'step': 7.0}, {'step': True},
 ])
