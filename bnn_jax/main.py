@@ -77,6 +77,10 @@ _LANES = flags.DEFINE_integer(
   'share; if unset as many as the channels allow, at most --pes.',
   lower_bound=1,
 )
+_MEMORIES = flags.DEFINE_list(
+  'memories', [], 'Sizes of memories of the accelerator, such as '
+  'weight_rows=8192,input_rows=256; by default what the network needs.'
+)
 
 
 def main(argv: list[str]) -> None:
@@ -231,7 +235,9 @@ def _rtl(config, folder: pathlib.Path, console) -> None:
   from bnn_jax.jobs import rtl
 
   equal = rtl.run(
-    config, folder, spec.AcceleratorSpec(pes=_PES.value, lanes=_LANES.value),
+    config, folder, spec.AcceleratorSpec(
+      pes=_PES.value, lanes=_LANES.value, **spec.memories(_MEMORIES.value)
+    ),
     splits=_SPLITS.value, limit=_LIMIT.value, deep=_DEEP.value,
     tell=_plainly(console),
   )

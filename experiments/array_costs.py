@@ -23,6 +23,7 @@ from bnn_jax.models import profile
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
+from experiments import program
 from experiments import synthesis_parts
 
 SIMD = (1, 8, 16, 32, 64)
@@ -49,7 +50,7 @@ MACHINES = (
 )
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
   """Prints all arrays, and the best ones as shares of the usual one."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--library', default='osu018')
@@ -57,7 +58,7 @@ def main() -> None:
   parser.add_argument(
     '--results', type=pathlib.Path, default=synthesis_parts.RESULTS
   )
-  options = parser.parse_args()
+  options = parser.parse_args(arguments)
   rows = profile.profile(network(options.size), frames=FRAMES, bins=BINS)
   parts = areas.read(options.results / f'synthesis_{options.library}.json')
   best: dict[Machine, cost.Cost] = {}
@@ -113,4 +114,4 @@ def best_units(
 
 
 if __name__ == '__main__':
-  main()
+  program.run(main)

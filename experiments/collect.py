@@ -15,7 +15,6 @@ import os
 import pathlib
 import shlex
 import statistics
-import sys
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from bnn_jax import errors
 from bnn_jax.training import evaluator
 from bnn_jax.training import workdir
 from experiments import bootstrap
+from experiments import program
 from experiments import records
 
 _HEAD = (
@@ -215,7 +215,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  try:
-    main(sys.argv[1:])
-  except errors.UserError as error:
-    raise SystemExit(f'error: {error}') from error
+  program.run(main)

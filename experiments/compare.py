@@ -25,6 +25,7 @@ from experiments import compare_plan
 from experiments import compare_plot
 from experiments import compare_table
 from experiments import plan
+from experiments import program
 from experiments import records
 from experiments import sweep
 
@@ -190,7 +191,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == '__main__':
-  try:
-    sys.exit(main(sys.argv[1:]))
-  except errors.UserError as error:
-    raise SystemExit(f'error: {error}') from error
+  program.run(main)

@@ -8,6 +8,7 @@ experiments/results/fpga.json; a point takes 5 to 30 s of one core.
 """
 
 import argparse
+from collections.abc import Sequence
 import dataclasses
 import itertools
 import json
@@ -16,18 +17,19 @@ import pathlib
 from bnn_jax.accelerator import fpga
 from bnn_jax.accelerator import synthesis
 from bnn_jax.accelerator import tools
+from experiments import program
 
 RESULTS = pathlib.Path(__file__).parent / 'results' / 'fpga.json'
 BITS = (16, 8)
 NORMS = ('threshold', 'shift', 'full')
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
   """Measures all points, prints and writes them."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--simd', type=int, nargs='+', default=[16])
   parser.add_argument('--out', type=pathlib.Path, default=RESULTS)
-  options = parser.parse_args()
+  options = parser.parse_args(arguments)
   rows = []
   for simd, bits, norm in itertools.product(options.simd, BITS, NORMS):
     point = synthesis.Point(bits, 'wrap', norm, simd)
@@ -57,4 +59,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == '__main__':
-  main()
+  program.run(main)

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 import dataclasses
 import pathlib
 import re
-import sys
 from typing import Any
 
 from bnn_jax import errors
@@ -32,6 +31,7 @@ from experiments import headline_networks
 from experiments import headline_plots
 from experiments import headline_results
 from experiments import headline_tables
+from experiments import program
 from experiments import synthesis_parts
 
 USUAL, THRESHOLD = 'usual', '16 bits, threshold'
@@ -251,7 +251,4 @@ def _draw(
 
 
 if __name__ == '__main__':
-  try:
-    main(sys.argv[1:])
-  except errors.UserError as error:
-    raise SystemExit(f'error: {error}') from error
+  program.run(main)

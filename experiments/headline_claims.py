@@ -23,6 +23,7 @@ FASTER = {
 DOUBTS = {
   'threshold': 'By (b), were the twins on 16 bits with thresholds',
   'bound_area_time': 'By (b), were the twins on arrays that suit them',
+  'bound_cells': 'By (c), cells, were the twins on arrays that suit them',
   'bound_area': 'Time on the same area, were twins on arrays that suit them',
 }
 _SPEEDS = (*FASTER, 'bound_area')

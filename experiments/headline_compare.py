@@ -20,8 +20,9 @@ class Match(NamedTuple):
     faster: by each of `headline_costs.SPEEDS`, our speed by the twin's minus
       1; None where our network cannot run on such words.
     waterfall: see `headline_costs.waterfall`.
-    bound: the same as `less` by 'area_time', and as `faster` by 'area', against
-      an array that is better suited to the twin (`headline_networks.generous`).
+    bound: the same as `less` by 'area_time' and 'cells', and as `faster` by
+      'area', against an array that is better suited to the twin
+      (`headline_networks.generous`).
     threshold: as `less` by 'area_time', were each sum of the twin followed by a
       sign alone, so that 16 bits and thresholds could do.
     weights: bits of our weights by those of the twin.
@@ -105,7 +106,7 @@ def _match(
   best = headline_costs.best(found[chosen])
   our_rows = headline_networks.layers(chosen.name, 'overflow')
   speed_ups = headline_costs.speed_ups(
-    best, our_rows, theirs, found[chosen].get(theirs.array.simd), parts
+    best, our_rows, theirs, rows, found[chosen].get(theirs.array.simd), parts
   )
   threshold, _ = _at_best(rows, headline_costs.THRESHOLD, parts)
   return Match(
@@ -152,14 +153,15 @@ def _bound(
   rows: headline_costs.Rows, ours: headline_costs.Point,
   our_rows: headline_costs.Rows, parts: areas.Areas,
 ) -> dict[str, float]:
-  theirs, _ = _at_best(
-    headline_networks.generous(rows), headline_costs.USUAL, parts
+  suited = headline_networks.generous(rows)
+  theirs, _ = _at_best(suited, headline_costs.USUAL, parts)
+  speed_ups = headline_costs.speed_ups(
+    ours, our_rows, theirs, suited, None, parts
   )
-  speed_ups = headline_costs.speed_ups(ours, our_rows, theirs, None, parts)
-  faster = speed_ups['area']
+  faster, less = speed_ups['area'], _less(ours, theirs)
   assert faster is not None
   return {
-    'area_time': _less(ours, theirs)['area_time'], 'area': faster - 1,
+    'area_time': less['area_time'], 'cells': less['cells'], 'area': faster - 1,
   }
 
 

@@ -11,12 +11,15 @@ and speed as the inverse of the time of an inference in three: on the same area,
 on as many elements, and on as many elements of as many lanes.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import math
 from typing import Any
 from typing import NamedTuple
 
+from bnn_jax import errors
 from bnn_jax.accelerator import areas
 from bnn_jax.accelerator import cost
 from bnn_jax.accelerator import operations
@@ -26,6 +29,9 @@ from experiments import array_costs
 PES = 16
 # Numbers of units; with as many as elements, each has its own.
 ARRANGEMENTS = {'shared': (1, 2, 4, 8), 'private': (PES,)}
+# Those of an array that no Verilog need have, and elements of one unit.
+ANY_UNITS = range(1, 65)
+_MOST_SHARING = 64
 MEASURES = ('operations', 'area_time', 'cells', 'table')
 SPEEDS = ('area', 'elements', 'lanes')
 # Bits of the published networks' numbers.
@@ -153,15 +159,19 @@ def best(found: Mapping[int, Point]) -> Point:
 
 
 def speed_ups(
-  ours: Point, our_rows: Rows, theirs: Point, same_lanes: Point | None,
-  parts: areas.Areas,
+  ours: Point, our_rows: Rows, theirs: Point, their_rows: Rows,
+  same_lanes: Point | None, parts: areas.Areas,
 ) -> dict[str, float | None]:
   """How many times as fast as another network on its array ours is.
+
+  On the same area, that of the other's array, both have the number of elements
+  and units that is quickest; ours only such as its Verilog has.
 
   Args:
     ours: our network, at its best.
     our_rows: `layers` of its profile.
     theirs: the other one, at its best.
+    their_rows: `layers` of its profile.
     same_lanes: ours on words of as many lanes as the other's; None where it
       cannot run on such.
     parts: measured.
@@ -169,16 +179,38 @@ def speed_ups(
   Returns:
     The speed-up for each of `SPEEDS`; None where there is none.
   """
-  time = theirs.time
-  filled = fastest(ours.array, our_rows, theirs.area, parts)
+  limit = theirs.area
+  numbers = unit_numbers(our_rows, ours.array.simd)
+  filled = fastest(ours.array, our_rows, limit, numbers, parts)
+  refitted = fastest(theirs.array, their_rows, limit, ANY_UNITS, parts)
+  before = min(theirs.time, refitted.time)
   return dict(zip(SPEEDS, (
-    time / filled.time, time / ours.time,
-    time / same_lanes.time if same_lanes else None,
+    before / filled.time, theirs.time / ours.time,
+    theirs.time / same_lanes.time if same_lanes else None,
   ), strict=True))
 
 
+def unit_numbers(rows: Rows, simd: int) -> list[int]:
+  """Numbers of units with which the Verilog runs a network.
+
+  They are powers of two that divide the lanes of a word and the outputs of
+  every channel group.
+
+  Args:
+    rows: `layers` of its profile.
+    simd: lanes of a word.
+  """
+  common = math.gcd(simd, *(
+    layer.shape(simd).outputs for layer in workload.layers(rows)
+    if not layer.adds_numbers
+  ))
+  largest = common & -common
+  return [units for units in ANY_UNITS if largest % units == 0]
+
+
 def fastest(
-  array: cost.Array, rows: Rows, limit: float, parts: areas.Areas
+  array: cost.Array, rows: Rows, limit: float, numbers: Iterable[int],
+  parts: areas.Areas,
 ) -> Point:
   """A network on the fastest array that an area has room for.
 
@@ -187,6 +219,7 @@ def fastest(
       otherwise any number of elements share one.
     rows: `layers` of the network's profile.
     limit: um2.
+    numbers: of units that it may have.
     parts: measured.
 
   Returns:
@@ -195,20 +228,30 @@ def fastest(
   Raises:
     UserError: not even the fewest elements fit.
   """
-  numbers = ARRANGEMENTS[
-    'private' if array.lanes == array.pes else 'shared'
+  private = array.lanes == array.pes
+  filled = [_filled(array, units, limit, private, parts) for units in numbers]
+  found = [
+    point(each, cost.evaluate(rows, each, parts)) for each in filled if each
   ]
-  sharing = [
-    dataclasses.replace(array, pes=PES // units, lanes=1) for units in numbers
-  ]
-  fitting = [
-    one for one in sharing if cost.map_array(one, parts).area <= limit
-  ] or sharing[-1:]
-  arrays = [cost.at_area(one, limit, parts) for one in fitting]
-  return min(
-    (point(each, cost.evaluate(rows, each, parts)) for each in arrays),
-    key=lambda point: point.time,
-  )
+  if not found:
+    raise errors.UserError(
+      f'no element with its unit fits in {limit:.0f} um2; give a larger area.'
+    )
+  return min(found, key=lambda point: point.time)
+
+
+def _filled(
+  array: cost.Array, units: int, limit: float, private: bool,
+  parts: areas.Areas,
+) -> cost.Array | None:
+  """The largest array of so many units; None where none fits."""
+  made = None
+  for share in range(1, 2 if private else _MOST_SHARING + 1):
+    larger = dataclasses.replace(array, pes=share * units, lanes=units)
+    if cost.map_array(larger, parts).area > limit:
+      break
+    made = larger
+  return made
 
 
 def moved(
@@ -228,7 +271,7 @@ def moved(
   """
   points, before = found['shared'], best(usual)
   return speed_ups(
-    best(points), rows, before, points.get(before.array.simd), parts
+    best(points), rows, before, rows, points.get(before.array.simd), parts
   )
 
 

@@ -11,6 +11,7 @@ import importlib
 from typing import Any
 from typing import NamedTuple
 
+from bnn_jax import errors
 from bnn_jax.models import profile
 from bnn_jax.training import setup
 
@@ -68,14 +69,20 @@ def layers(name: Name, variant: str) -> tuple[dict[str, Any], ...]:
 
   Returns:
     `layers` of `profile.profile`.
+
+  Raises:
+    UserError: there is no such network.
   """
   module = (
     'configs.kws' if name.method == OURS
     else f'configs.baselines.{name.method}'
   )
-  config = importlib.import_module(module).get_config(
-    f'size={name.size},variant={variant}'
-  )
+  try:
+    config = importlib.import_module(module).get_config(
+      f'size={name.size},variant={variant}'
+    )
+  except ValueError as error:
+    raise errors.UserError(f'{name} is no network: {error}') from error
   found = profile.profile(
     setup.model(config), input_bits=config.model.input_bits,
     **setup.input_shape(config),

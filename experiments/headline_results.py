@@ -96,7 +96,7 @@ def read(path: pathlib.Path) -> Accuracies:
       f'{path} cannot be read ({error.strerror}); give the JSON that '
       'experiments.compare wrote.'
     ) from error
-  except (KeyError, TypeError, json.JSONDecodeError) as error:
+  except (KeyError, TypeError, ValueError) as error:
     raise errors.UserError(
       f'{path} is no file of results ({error!r}); give the JSON that '
       'experiments.compare wrote.'
@@ -111,8 +111,12 @@ def _is_ours(row: Mapping[str, Any]) -> bool:
   narrow = row['overflow_mode'] in ('wrap', 'saturate')
   return (
     narrow and row['name'] == headline_networks.OURS
-    and row['accuracy'] is not None
+    and row['accuracy'] is not None and not _unfit(row)
   )
+
+
+def _unfit(row: Mapping[str, Any]) -> str:
+  return ', '.join(mark for mark in row['marks'] if mark in UNFIT)
 
 
 def _result(row: Mapping[str, Any]) -> Result:
@@ -121,8 +125,7 @@ def _result(row: Mapping[str, Any]) -> Result:
     headline_networks.Name(row['name'], row['size']), row['accumulator_bits'],
     row['overflow_mode'], (row['accuracy'] or 0.0) / 100,
     None if deviation is None else deviation / 100, row['seeds'],
-    ', '.join(mark for mark in row['marks'] if mark in UNFIT),
-    row['command'] or '',
+    _unfit(row), row['command'] or '',
   )
 
 

@@ -182,9 +182,10 @@ def comparison(
 ) -> str:
   """All twins, and our networks beside them."""
   head = [
-    'twin', '% right', 'ours', '% right', 'units', '(a)', '(b)', '(c) cells',
-    '(c) table', 'same area', '16 elements', 'as many lanes',
-    '(b), thresholds', '(b), bound', 'same area, bound',
+    'twin', '% right (seeds)', 'ours', '% right (seeds)', 'units', '(a)',
+    '(b)', '(c) cells', '(c) table', 'same area', '16 elements',
+    'as many lanes',
+    '(b), thresholds', '(b), bound', 'cells, bound', 'same area, bound',
   ]
   return markdown(
     f'At equal accuracy: {title}', head,
@@ -196,13 +197,14 @@ def comparison(
 def _match(each: headline_compare.Comparison) -> list[str]:
   match = each.match
   if match is None:
-    return [each.reason, *[''] * 12]
+    return [each.reason, *[''] * 13]
   less = [_amount(value, False) for value in match.less.values()]
   faster = [_amount(value, True) for value in match.faster.values()]
   return [
     str(match.ours), _right(match.ours), match.arrangement, *less, *faster,
     _amount(match.threshold, False),
     _amount(match.bound['area_time'], False),
+    _amount(match.bound['cells'], False),
     _amount(match.bound['area'], True),
   ]
 
@@ -211,9 +213,9 @@ def _right(result: headline_results.Result) -> str:
   if not result.seeds:
     return ''
   text = f'{100 * result.accuracy:.1f}'
-  if result.deviation is None:
-    return text
-  return f'{text} ± {100 * result.deviation:.1f}'
+  if result.deviation is not None:
+    text += f' ± {100 * result.deviation:.1f}'
+  return f'{text} ({result.seeds})'
 
 
 def _amount(value: float | None, is_speed: bool) -> str:

@@ -9,7 +9,6 @@ as 'hinge-wrap7', and 'exact'.
 import argparse
 import pathlib
 import re
-import sys
 from typing import Any
 
 import matplotlib
@@ -20,6 +19,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 
 from bnn_jax import errors  # noqa: E402
 from experiments import collect  # noqa: E402
+from experiments import program
 
 COLORS = ('#8a939e', '#00798c', '#d1495b', '#1b1f24', '#edae49', '#66a182')
 Curves = dict[str, dict[str, list[tuple[int, float, float]]]]
@@ -103,7 +103,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  try:
-    main(sys.argv[1:])
-  except errors.UserError as error:
-    raise SystemExit(f'error: {error}') from error
+  program.run(main)

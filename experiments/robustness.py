@@ -10,7 +10,6 @@ same recordings of noise; `--background` names a folder of others.
 
 import argparse
 import pathlib
-import sys
 from typing import Any
 
 import ml_collections
@@ -32,6 +31,7 @@ from bnn_jax.jobs import spotter as spotter_lib
 from bnn_jax.training import evaluator
 from bnn_jax.training import setup
 from bnn_jax.training import workdir
+from experiments import program
 
 RATIOS_DB = (None, 10.0, 0.0)
 # Of the data set, not heard in training.
@@ -157,7 +157,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == '__main__':
-  try:
-    main(sys.argv[1:])
-  except errors.UserError as error:
-    raise SystemExit(f'error: {error}') from error
+  program.run(main)

@@ -24,6 +24,7 @@ from typing import Any
 
 from bnn_jax import errors
 from experiments import plan
+from experiments import program
 from experiments import records
 
 _RUNNERS = ('fleet', 'local', 'slurm')
@@ -210,7 +211,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == '__main__':
-  try:
-    sys.exit(main(sys.argv[1:]))
-  except errors.UserError as error:
-    raise SystemExit(f'error: {error}') from error
+  program.run(main)

@@ -22,6 +22,7 @@ from typing import Any
 
 from bnn_jax import errors
 from bnn_jax.accelerator import synthesis
+from experiments import program
 
 RESULTS = pathlib.Path(__file__).parent / 'results'
 SIMD = (16, 1, 8, 32, 64)
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
   )
   parser.add_argument('--simd', type=int, nargs='+', default=list(SIMD))
   parser.add_argument('--bits', type=int, nargs='+', default=list(BITS))
-  parser.add_argument('--modes', nargs='+', default=list(MODES))
+  parser.add_argument('--modes', nargs='+', choices=MODES, default=list(MODES))
   parser.add_argument('--results', type=pathlib.Path, default=RESULTS)
   options = parser.parse_args(arguments)
   path = options.results / f'synthesis_{options.library}.json'
@@ -103,4 +104,4 @@ def _write(path: pathlib.Path, results: dict[str, Any]) -> None:
 
 
 if __name__ == '__main__':
-  main()
+  program.run(main)

@@ -5,8 +5,6 @@ and one of our own are compared on the same array:
 
   areas.read(path)                              measured parts
   evaluate(profile['layers'], array, parts)     everything, for one array
-  at_area(array, limit, parts)                  the array with as many elements
-                                                as the area has room for
 """
 
 from collections.abc import Mapping
@@ -206,34 +204,6 @@ def map_array(array: Array, parts: areas_lib.Areas) -> areas_lib.Mapped:
     pes=array.pes, lanes=array.lanes, simd=array.simd, bits=array.bits,
     overflow_mode=array.overflow_mode, norm=array.norm,
   )
-
-
-def at_area(
-  array: Array, limit: float, parts: areas_lib.Areas
-) -> Array:
-  """The same array with as many elements as an area has room for.
-
-  Args:
-    array: whose share of elements for one unit is kept.
-    limit: um2.
-    parts: measured.
-
-  Returns:
-    The array.
-
-  Raises:
-    UserError: not even one unit and its elements fit.
-  """
-  share = array.pes // array.lanes
-  one = dataclasses.replace(array, pes=share, lanes=1)
-  each = map_array(one, parts).area
-  lanes = int(limit // each)
-  if not lanes:
-    raise errors.UserError(
-      f'{share} elements with a unit take {each:.0f} um2, more than '
-      f'{limit:.0f}; give a larger area or fewer elements for a unit.'
-    )
-  return dataclasses.replace(array, pes=lanes * share, lanes=lanes)
 
 
 def _operations_energy(

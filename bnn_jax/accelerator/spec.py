@@ -1,8 +1,14 @@
 """What of an accelerator is chosen; the network gives the rest."""
 
+from collections.abc import Sequence
 import dataclasses
 
 from bnn_jax import errors
+
+MEMORIES = (
+  'weight_rows', 'constant_rows', 'input_rows', 'bits_rows', 'stream_rows',
+  'steps',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +53,27 @@ class AcceleratorSpec:
         f'lanes={self.lanes} does not fit pes={self.pes}; give a power of two '
         'that divides it.'
       )
+
+
+def memories(settings: Sequence[str]) -> dict[str, int]:
+  """Reads sizes of memories.
+
+  Args:
+    settings: such as 'weight_rows=8192'.
+
+  Returns:
+    Fields of `AcceleratorSpec`.
+
+  Raises:
+    UserError: no such memory, or no size.
+  """
+  found = {}
+  for text in settings:
+    name, _, size = text.partition('=')
+    if name not in MEMORIES or not size.isdecimal() or int(size) < 1:
+      raise errors.UserError(
+        f'--memories={text} is no size of a memory; write NAME=ROWS, NAME '
+        f'being one of {", ".join(MEMORIES)}.'
+      )
+    found[name] = int(size)
+  return found

@@ -98,6 +98,7 @@ class Point:
         f'norm={self.norm} with overflow_mode={self.overflow_mode} is no '
         f'array; choose norm from {", ".join(NORMS)} and wrap or saturate.'
       )
+    _check_bits(self.bits)
     return {
       'PES': self.pes,
       'LANES': self.lanes,
@@ -135,8 +136,16 @@ class Unit:
       raise errors.UserError(
         f'norm={self.norm} is no unit; choose one of {", ".join(NORMS[1:])}.'
       )
+    _check_bits(self.bits)
     deep = {'DEEP': 1} if self.norm == 'full_deep' else {}
     return {'BITS': self.bits} | deep
+
+
+def _check_bits(bits: int) -> None:
+  if not 2 <= bits <= 24:
+    raise errors.UserError(
+      f'bits={bits} is no accumulator; give 2 to 24 (docs/arithmetic.md).'
+    )
 
 
 @dataclasses.dataclass(frozen=True)

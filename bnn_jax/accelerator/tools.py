@@ -33,12 +33,16 @@ def require(programs: Sequence[str] = VERILATOR) -> None:
     raise errors.UserError(sentence)
 
 
-def run(command: Sequence[str], folder: pathlib.Path) -> str:
+def run(
+  command: Sequence[str], folder: pathlib.Path,
+  remedy: str = f'install its tested release with {INSTALL}',
+) -> str:
   """Runs a program in a folder.
 
   Args:
     command: its name and arguments.
     folder: where it runs.
+    remedy: what helps where it fails.
 
   Returns:
     What it writes to its output.
@@ -52,8 +56,8 @@ def run(command: Sequence[str], folder: pathlib.Path) -> str:
   if done.returncode:
     said = (done.stderr or done.stdout).strip()[-600:]
     raise errors.UserError(
-      f'{command[0]} failed with status {done.returncode}; install its tested '
-      f'release with {INSTALL}. It said: {said}'
+      f'{command[0]} failed with status {done.returncode}; {remedy}. It said: '
+      f'{said}'
     )
   return done.stdout
 

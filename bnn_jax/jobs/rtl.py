@@ -1,8 +1,10 @@
 """Whether the accelerator gives a workdir's network the golden integers."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
+import functools
 import math
 import pathlib
 
@@ -35,7 +37,10 @@ def run(
   deep: bool = False,
   tell: Callable[[str], None] = print,
 ) -> bool:
-  """Simulates the accelerator on test splits and compares every logit.
+  """Simulates the accelerator on test splits and compares what it computes.
+
+  All logits and decisions are compared with the golden model's, and the cycles
+  of each inference with those of `schedule`.
 
   Args:
     config: the configuration that was exported.
@@ -48,7 +53,7 @@ def run(
     tell: gets each line for the user.
 
   Returns:
-    Whether all integers are equal.
+    Whether all is equal.
 
   Raises:
     UserError: there is no export, no simulator, or the accelerator cannot run
@@ -68,36 +73,26 @@ def run(
     'lo': np.float32(model.input.lo), 'exponent': np.int32(model.input.exponent)
   }
   q, clips = verify.quantized(config, inputs, splits, limit)
-  golden = engines.ENGINES[GOLDEN]
-  assert golden.intermediates is not None
-  intermediates = golden.intermediates
   # The simulator is a process of its own.
   with futures.ThreadPoolExecutor(1) as pool:
     simulated = pool.submit(simulator.run, memories, q)
-    logits = {RTL: np.zeros(0), GOLDEN: golden.logits(path, q)}
+    golden = engines.ENGINES[GOLDEN].logits(path, q)
     result = simulated.result()
-  logits[RTL] = result.logits
-
-  skipped = 0
-
-  def layers(engine: str, q: np.ndarray) -> verify.Values:
-    nonlocal skipped
-    expected = intermediates(path, q)
-    if engine == GOLDEN:
-      return expected
-    seen = simulator.run(memories, q, deep=True)
-    skipped = _skipped(seen)
-    return _layers(seen, expected)
-
+  logits = {RTL: result.logits, GOLDEN: golden}
+  layers = functools.partial(_layers, path, memories)
   names = [layer.name for layer in model.layers]
   equal = verify.compare_logits(logits, layers, q, names, clips, tell)
+  equal &= _compare_decisions(result, golden, clips, tell)
   if deep:
     equal &= verify.compare_layers(logits, layers, q, names, clips, tell)
     tell(
-      f'of these, not computed and taken as equal: {skipped} (frames that no '
+      'of these, not computed and taken as equal: '
+      f'{_skipped(memories, q[: verify.DEEP_CLIPS])} (frames that no '
       'convolution reads)'
     )
-  for line in _summary(memories, spec, result):
+  by_layer = schedule.cycles(model, spec)
+  equal &= _compare_cycles(result, by_layer, clips, tell)
+  for line in _summary(memories, by_layer, result):
     tell(line)
   return equal
 
@@ -118,18 +113,60 @@ def _write(
   return folder
 
 
-def _skipped(result: simulator.Result) -> int:
-  """How many integers were not computed; `seen` is the same for all clips."""
-  return sum(
+def _compare_decisions(
+  result: simulator.Result, golden: np.ndarray, clips: Sequence[str],
+  tell: Callable[[str], None],
+) -> bool:
+  """Compares each clip's class: of several largest logits the first one's."""
+  expected = golden.argmax(axis=1)
+  unequal = np.flatnonzero(result.decisions != expected)
+  tell(
+    f'{RTL} vs {GOLDEN}, decisions: mismatches: {len(unequal)} of '
+    f'{len(expected)}'
+  )
+  for i in unequal[:1]:
+    tell(
+      f'  first: clip {clips[i]}: {result.decisions[i]} and {expected[i]}'
+    )
+  return not len(unequal)
+
+
+def _compare_cycles(
+  result: simulator.Result, by_layer: Mapping[str, int], clips: Sequence[str],
+  tell: Callable[[str], None],
+) -> bool:
+  """Compares the counter of each inference with the cycles by layer."""
+  expected = sum(by_layer.values())
+  unequal = np.flatnonzero(result.cycles != expected)
+  tell(
+    f'{RTL} vs schedule, cycles: mismatches: {len(unequal)} of '
+    f'{len(result.cycles)}'
+  )
+  for i in unequal[:1]:
+    tell(f'  first: clip {clips[i]}: {result.cycles[i]} and {expected}')
+  return not len(unequal)
+
+
+def _skipped(memories: memories_lib.Memories, q: np.ndarray) -> int:
+  """How many integers of these clips are not computed."""
+  layers = simulator.run(memories, q[:1], deep=True).layers.values()
+  return len(q) * sum(
     int(np.sum(~np.broadcast_to(layer.seen, layer.values.shape)))
-    for layer in result.layers.values()
+    for layer in layers
   )
 
 
 def _layers(
-  result: simulator.Result, expected: verify.Values
+  path: pathlib.Path, memories: memories_lib.Memories, engine: str,
+  q: np.ndarray,
 ) -> dict[str, np.ndarray]:
-  """Every layer's array, with what is expected where it was not computed."""
+  """Every layer's array, with what is expected where it is not computed."""
+  golden = engines.ENGINES[GOLDEN].intermediates
+  assert golden is not None
+  expected = golden(path, q)
+  if engine == GOLDEN:
+    return expected
+  result = simulator.run(memories, q, deep=True)
   made = {
     name: np.where(layer.seen, layer.values, expected[name])
     for name, layer in result.layers.items()
@@ -140,13 +177,12 @@ def _layers(
 
 def _summary(
   memories: memories_lib.Memories,
-  spec: spec_lib.AcceleratorSpec,
+  by_layer: Mapping[str, int],
   result: simulator.Result,
 ) -> list[str]:
   """Cycles, utilization and accesses, in lines for the user."""
   lay = memories.layout
   clips, total = len(result.cycles), int(result.cycles.sum())
-  by_layer = schedule.cycles(lay.model, spec)
   operations = sum(
     math.prod(step.conv.weights.shape[1:]) * len(step.outputs) * step.positions
     for step in lay.steps

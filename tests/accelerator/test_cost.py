@@ -129,16 +129,6 @@ def test_shared_units_hold_sums():
   assert found.energy == pytest.approx(4 * 6 + 2.5 + 4 * 8 * 0.01)
 
 
-def test_as_many_elements_as_fit():
-  each = 100.0 + 40.0
-  assert cost.at_area(ARRAY, 3.9 * each, PARTS).pes == 3
-  shared = dataclasses.replace(ARRAY, lanes=2)
-  found = cost.at_area(shared, 10 * (200 + 40 + 2 * 8), PARTS)
-  assert (found.pes, found.lanes) == (20, 10)
-  with pytest.raises(errors.UserError, match='1 elements with a unit take 140'):
-    cost.at_area(ARRAY, 139.0, PARTS)
-
-
 def test_numbers_take_a_word_for_each_pair_of_bits():
   binary = row(taps=3, channels=16)
   macs = binary['macs']

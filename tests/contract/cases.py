@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
     'contract', deadline=None, max_examples=50
 )
 CONTRACT = hypothesis.settings.get_profile('contract')
-FEW = hypothesis.settings(CONTRACT, max_examples=6)
+FEW = hypothesis.settings(CONTRACT, max_examples=4)
 
 MODES = ('exact', 'wrap', 'saturate')
 UNITS = ('dot', 'popcount')

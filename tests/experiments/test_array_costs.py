@@ -27,9 +27,8 @@ def test_the_best_number_of_units():
   assert array.lanes >= 4 and waiting.area > found.area
 
 
-def test_prints_every_array(capsys, monkeypatch):
-  monkeypatch.setattr('sys.argv', ['array_costs', '--size', 'S'])
-  array_costs.main()
+def test_prints_every_array(capsys):
+  array_costs.main(['--size', 'S'])
   lines = capsys.readouterr().out.splitlines()
   machines = len(array_costs.MACHINES)
   assert len(lines) == machines * (len(array_costs.SIMD) + 1)

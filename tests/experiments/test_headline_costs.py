@@ -67,27 +67,40 @@ def test_speed_on_the_same_area():
   array = cost.Array(simd=16, bits=8, norm='shift', lanes=16)
   each = 16 + 40 + 80
   # Room for 32 elements, and a bit: 64 outputs take 2 passes instead of 4.
-  found = headline_costs.fastest(array, rows, 32.5 * each, PARTS)
+  found = headline_costs.fastest(
+    array, rows, 32.5 * each, headline_costs.ANY_UNITS, PARTS
+  )
   assert (found.array.pes, found.array.lanes) == (32, 32)
   assert found.total_cycles == 1000 * 2 * 3 + 13 + 3 + 2
+  # The Verilog has no 32 units for words of 16 lanes: ours stays at 16, while
+  # the other one is refitted.
+  half = headline_costs.fastest(array, rows, 32.5 * each, [16], PARTS)
+  assert half.array.pes == 16
   theirs = ours(16, 16)._replace(area=32.5 * each, time=2 * found.time)
   mine = ours(16, 16)._replace(time=4 * found.time)
-  assert headline_costs.speed_ups(mine, rows, theirs, None, PARTS) == {
-    'area': 2.0, 'elements': 0.5, 'lanes': None,
-  }
+  expected = {'area': found.time / half.time, 'elements': 0.5, 'lanes': None}
+  given = mine, rows, theirs, rows
+  assert headline_costs.speed_ups(*given, None, PARTS) == expected
   same = mine._replace(time=found.time)
-  assert headline_costs.speed_ups(mine, rows, theirs, same, PARTS) == {
-    'area': 2.0, 'elements': 0.5, 'lanes': 2.0,
+  assert headline_costs.speed_ups(*given, same, PARTS) == expected | {
+    'lanes': 2.0,
   }
+
+
+def test_units_of_the_verilog():
+  rows = [headline_parts.layer(outputs=96), headline_parts.layer(outputs=80)]
+  assert headline_costs.unit_numbers(rows, 64) == [1, 2, 4, 8, 16]
+  assert headline_costs.unit_numbers(rows, 8) == [1, 2, 4, 8]
+  grouped = headline_parts.layer(outputs=96, groups=4)
+  assert headline_costs.unit_numbers([grouped], 64) == [1, 2, 4, 8]
 
 
 def test_shared_units_on_an_area():
   rows = [headline_parts.layer(outputs=64, positions=1000)]
   array = cost.Array(simd=16, bits=8, norm='shift', lanes=2)
-  # A unit and 16 elements take 976, 8 take 528, 4 take 304 and 2 take 192, so
-  # that 768 has room for 8 elements in any case but the first. Three words
-  # leave a unit time for 2 elements of the 4.
-  found = headline_costs.fastest(array, rows, 768.0, PARTS)
+  # An element takes 56 and a unit 80, so that 768 has room for 12, 10 and 8
+  # elements of 1, 2 and 4 units. Three words leave a unit time for 3 elements.
+  found = headline_costs.fastest(array, rows, 768.0, [1, 2, 4], PARTS)
   assert (found.array.pes, found.array.lanes) == (8, 4)
 
 
@@ -105,8 +118,8 @@ def test_moved_to_narrow_registers():
 
 def test_an_area_for_nothing():
   array = cost.Array(simd=16, bits=8, norm='shift', lanes=16)
-  with pytest.raises(errors.UserError, match='136 um2, more than 100'):
-    headline_costs.fastest(array, [headline_parts.layer()], 100.0, PARTS)
+  with pytest.raises(errors.UserError, match='fits in 100 um2'):
+    headline_costs.fastest(array, [headline_parts.layer()], 100.0, [1], PARTS)
 
 
 def test_waterfall_by_hand():

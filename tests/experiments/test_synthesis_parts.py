@@ -21,7 +21,7 @@ STORED = synthesis_parts.RESULTS / 'synthesis_osu018.json'
 ], ids=['unit', 'elements'])
 def test_measured_again(kind, point):
   results = json.loads(STORED.read_text())
-  if results['tools'] != synthesis.versions():
+  if results['tools'] != synthesis.versions() and not installed.CI:
     pytest.skip(f'the stored results are of {results["tools"]}.')
   key = synthesis_parts.key(point)
   row = next(row for row in results[kind] if row.items() >= key.items())

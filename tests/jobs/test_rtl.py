@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import numpy as np
@@ -46,22 +47,46 @@ def test_all_integers_are_equal(run, tmp_path):
   assert lines[0] == f'memories: {tmp_path}/export-rtl'
   assert (tmp_path / 'export-rtl' / 'weights.hex').exists()
   assert lines[1] == 'RTL vs golden: mismatches: 0 of 9'
-  assert lines[2].startswith('RTL vs golden, all layers: mismatches: 0 of ')
-  assert lines[3].startswith('of these, not computed and taken as equal: 0 (')
-  assert lines[4] == (
+  assert lines[2] == 'RTL vs golden, decisions: mismatches: 0 of 3'
+  assert lines[3].startswith('RTL vs golden, all layers: mismatches: 0 of ')
+  assert lines[4].startswith('of these, not computed and taken as equal: 0 (')
+  assert lines[5] == 'RTL vs schedule, cycles: mismatches: 0 of 3'
+  assert lines[6] == (
     'cycles per inference: 287 (stem 122, one 91, two 55, classifier 19)'
   )
   # 190 words of 287 cycles; 15984 products of 287 * 8 * 16.
-  assert lines[5].startswith('utilization: array busy 66.2%, ')
-  assert ' with operands 43.5% ' in lines[5]
-  assert ': weights read 190, input read ' in lines[6]
+  assert lines[7].startswith('utilization: array busy 66.2%, ')
+  assert ' with operands 43.5% ' in lines[7]
+  assert ': weights read 190, input read ' in lines[8]
 
 
-def test_frames_that_no_convolution_reads_are_counted():
+def test_frames_that_no_convolution_reads_are_counted(monkeypatch):
   seen = np.array([[True], [False]])
-  layer = types.SimpleNamespace(seen=seen, values=np.zeros((3, 2, 5)))
+  layer = types.SimpleNamespace(seen=seen, values=np.zeros((1, 2, 5)))
   result = types.SimpleNamespace(layers={'encode': layer})
-  assert rtl._skipped(result) == 3 * 5
+  monkeypatch.setattr(rtl.simulator, 'run', lambda *_, deep: result)
+  assert rtl._skipped(None, np.zeros((3, 2, 5))) == 3 * 5
+
+
+@installed.needs()
+@pytest.mark.parametrize('field, line', [
+  ('decisions', 'RTL vs golden, decisions: mismatches: 1 of 3'),
+  ('cycles', 'RTL vs schedule, cycles: mismatches: 1 of 3'),
+])
+def test_decisions_and_cycles_are_compared(run, monkeypatch, field, line):
+  simulate = rtl.simulator.run
+
+  def changed(*arguments, **options):
+    result = simulate(*arguments, **options)
+    values = getattr(result, field).copy()
+    values[1] += 1
+    return dataclasses.replace(result, **{field: values})
+
+  monkeypatch.setattr(rtl.simulator, 'run', changed)
+  equal, lines = run()
+  assert not equal
+  place = lines.index(line)
+  assert lines[place + 1].startswith('  first: clip testing[1]: ')
 
 
 @installed.needs()

@@ -109,7 +109,11 @@ int main(int argc, char** argv) {
       top.start = 0;
       cycles++;
       if (top.logit_valid) fwrite(&top.logit, 4, 1, output);
-      if (cycles > kMaxCycles) return 3;
+      if (cycles > kMaxCycles) {
+        fprintf(stderr, "clip %ld has no decision after %d cycles", clip,
+                kMaxCycles);
+        return 3;
+      }
     } while (!top.done);
     const int32_t decision = top.decision;
     bench.Tick();
