@@ -1,5 +1,7 @@
 """A small network and a small split, for tests that need whole ones."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 import optax
@@ -19,6 +21,11 @@ SIZE = (
   speech_resnet.Stem(8, groups=2),
   (speech_resnet.Stage(8, 1), speech_resnet.Stage(12, 1, stride=2)),
 )
+# XLA's fastest way to a program.
+COMPILATION = {
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
+}
 CLASSES = 5
 REGISTER = accumulator_lib.Accumulator(4, 'wrap', 8)
 
@@ -38,6 +45,17 @@ def network(
     )
   finally:
     del speech_resnet.SIZES['tiny']
+
+
+def jitted(function: Callable) -> Callable:
+  """What is run once or twice, compiled as quickly as can be."""
+  return jax.jit(function, compiler_options=COMPILATION)
+
+
+def initialized(model, x, *arguments, **options) -> dict:
+  """The variables of a network, or of a layer, that reads x."""
+  init = jitted(lambda key, x: model.init(key, x, *arguments, **options))
+  return dict(init(jax.random.key(0), x))
 
 
 class Split:

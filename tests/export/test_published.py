@@ -16,12 +16,8 @@ from bnn_jax.models import res
 from bnn_jax.nn import deployment
 from bnn_jax.training import setup
 from tests import published
+from tests import tiny
 
-# XLA's fastest way to a program.
-COMPILATION = {
-  'xla_backend_optimization_level': 0,
-  'xla_llvm_disable_expensive_passes': True,
-}
 # By case: network, its config and its size where it is not the tiny one.
 EXPORTED = {
   'bifsmn': ('bifsmn', 'overflow_mode=saturate', None),
@@ -89,7 +85,7 @@ def variables_of(model, q, seed=0):
     )
     return jax.tree.map(lambda v: 10 * v, moved['batch_stats'])
 
-  compiled = jax.jit(statistics, compiler_options=COMPILATION)
+  compiled = tiny.jitted(statistics)
   made['batch_stats'] = jax.device_get(compiled(made))
   layers = deployment.deployable_layers(model, q, train=False)
   made['deployed'] = deployment.deployed_constants(

@@ -8,6 +8,7 @@ from bnn_jax.models import toolbox
 from bnn_jax.models import variants
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import integer
+from tests import tiny
 
 MODE = toolbox.Mode(False, 1.0, False)
 
@@ -27,7 +28,7 @@ def inputs():
 
 
 def initialized(layer, x):
-  variables = layer.init(jax.random.key(0), x, MODE)
+  variables = tiny.initialized(layer, x, MODE)
   random = np.random.default_rng(1)
   return jax.tree.map(
     lambda p: jnp.asarray(random.normal(0, 0.7, p.shape), jnp.float32),
@@ -75,8 +76,10 @@ def test_float_unit_is_the_textbook_recursion(reset_after, reverse):
 def test_overflow_is_counted_in_every_frame():
   x = inputs()
   layer = recurrent.Gru(16, binary_tools('overflow'))
-  variables = layer.init(jax.random.key(0), x, MODE)
-  _, seen = layer.apply(variables, x, MODE, mutable=['sums', 'telemetry'])
+  variables = tiny.initialized(layer, x, MODE)
+  _, seen = tiny.jitted(
+    lambda x: layer.apply(variables, x, MODE, mutable=['sums', 'telemetry'])
+  )(x)
   (gates,) = seen['sums']['step']['gates']['relative']
   assert gates.shape == (2, 5, 32)
   (counts,) = seen['telemetry']['step']['gates']['counts']

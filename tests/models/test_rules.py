@@ -32,7 +32,7 @@ def spread(variables):
 @pytest.mark.parametrize('rule', rules.RULES)
 def test_every_parameter_learns(rule):
   model = network(rule)
-  variables = spread(dict(model.init(jax.random.key(0), q(), train=False)))
+  variables = spread(tiny.initialized(model, q(), train=False))
 
   def loss(params):
     logits, _ = model.apply(
@@ -41,7 +41,7 @@ def test_every_parameter_learns(rule):
     )
     return -jax.nn.log_softmax(logits)[jnp.arange(4), jnp.arange(4)].sum()
 
-  value, gradients = jax.jit(jax.value_and_grad(loss))(variables['params'])
+  value, gradients = tiny.jitted(jax.value_and_grad(loss))(variables['params'])
   assert np.isfinite(value)
   still = [
     jax.tree_util.keystr(path)

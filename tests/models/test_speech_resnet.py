@@ -21,16 +21,22 @@ def q(clips=3):
   )
 
 
+def logits_of(model, variables, q):
+  return tiny.jitted(lambda q: model.apply(variables, q, train=False))(q)
+
+
 @pytest.fixture(scope='module')
 def state():
   return tiny.state(tiny.network())
 
 
 def test_everything_between_the_layers_is_an_integer(state):
-  logits, seen = tiny.network().apply(
-    state.variables(), q(), train=False, capture_intermediates=True,
-    mutable=['intermediates'],
-  )
+  logits, seen = tiny.jitted(
+    lambda q: tiny.network().apply(
+      state.variables(), q, train=False, capture_intermediates=True,
+      mutable=['intermediates'],
+    )
+  )(q())
   assert logits.shape == (3, tiny.CLASSES)
   values = [
     v for v in jax.tree.leaves(seen['intermediates']) if v is not None
@@ -51,7 +57,7 @@ def test_accumulators_are_chosen_by_path(state):
       accumulator_lib.Accumulator(20, 'wrap', 8), rules
     )
     model = tiny.network(register)
-    return model.apply(state.variables(), q(), train=False)
+    return logits_of(model, state.variables(), q())
 
   narrow = accumulator_lib.Accumulator(2, 'wrap', 8)
   wide = logits(())
@@ -97,15 +103,15 @@ def test_parts_shorten_the_sums_and_keep_the_products():
 
 def test_clips_do_not_see_each_other(state):
   model = tiny.network()
-  together = model.apply(state.variables(), q(), train=False)
-  alone = model.apply(state.variables(), q()[1:2], train=False)
+  together = logits_of(model, state.variables(), q())
+  alone = logits_of(model, state.variables(), q()[1:2])
   assert np.array_equal(together[1:2], alone)
 
 
 def test_float_twin_has_the_same_shape():
   model = tiny.network(variant='float')
-  variables = model.init(jax.random.key(0), q(), train=True)
-  assert model.apply(variables, q(), train=False).shape == (3, tiny.CLASSES)
+  variables = tiny.initialized(model, q(), train=True)
+  assert logits_of(model, variables, q()).shape == (3, tiny.CLASSES)
 
 
 def test_unknown_size():

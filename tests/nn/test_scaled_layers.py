@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bnn_jax.nn import scaled_layers
+from tests import tiny
 
 
 def test_scaled_sign_has_the_gradient_of_a_clipped_identity():
@@ -65,11 +66,11 @@ def test_two_scales_are_means_over_time_or_channels(shape, varying):
 def test_v2_learns_a_factor_of_its_weights():
   x = jnp.asarray(np.random.default_rng(0).normal(0, 1, (2, 8, 3)))
   layer = scaled_layers.ScaledConv(4, (1,), learned=True, bias=True)
-  variables = layer.init(jax.random.key(0), x)
+  variables = tiny.initialized(layer, x)
   assert set(variables['params']) == {
     'latent', 'weight_factor', 'signs', 'bias'
   }
-  gradient = jax.grad(
+  gradient = tiny.jitted(jax.grad(
     lambda p: layer.apply({'params': p}, x).sum()
-  )(variables['params'])
+  ))(variables['params'])
   assert all(np.any(g != 0) for g in jax.tree.leaves(gradient))

@@ -25,7 +25,7 @@ def update_step(model, optimizer, balanced=False, **changes):
     'penalty_kind': 'hinge', 'penalty_margin': 0.5, 'overflow_bound': 0.01,
     'control_gain': 0.0, 'distillation_weight': 0.5, 'temperature': 2.0,
   }
-  return jax.jit(
+  return tiny.jitted(
     steps.make_update_step(
       model, optimizer, objective.Objective(**(settings | changes)),
       steps=10, frozen_share=0.2, learning_rate=lambda step: 0.5 * step,
@@ -35,7 +35,7 @@ def update_step(model, optimizer, balanced=False, **changes):
 
 
 def input_step(masks=augmentation.NONE):
-  return jax.jit(steps.make_input_step(
+  return tiny.jitted(steps.make_input_step(
     front_end=tiny.FRONT_END, augmentation=masks, input_bits=8
   ))
 

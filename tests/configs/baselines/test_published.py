@@ -18,6 +18,7 @@ from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps
 from configs import kws
 from tests import published
+from tests import tiny
 
 VARIANTS = ('float', 'binary', 'overflow', 'binary_firstlast8')
 FOLDER = pathlib.Path(__file__).parents[3] / 'configs' / 'baselines'
@@ -215,11 +216,7 @@ def state_of(config, model, optimizer):
   )
 
 
-# XLA's fastest way to a program.
-COMPILATION = steps.compiler_options() | {
-  'xla_backend_optimization_level': 0,
-  'xla_llvm_disable_expensive_passes': True,
-}
+COMPILATION = steps.compiler_options() | tiny.COMPILATION
 
 
 @pytest.mark.parametrize('name', published.TINY)
