@@ -106,7 +106,8 @@ def _match(
   best = headline_costs.best(found[chosen])
   our_rows = headline_networks.layers(chosen.name, 'overflow')
   speed_ups = headline_costs.speed_ups(
-    best, our_rows, theirs, rows, found[chosen].get(theirs.array.simd), parts
+    best, our_rows, theirs, rows, found[chosen].get(theirs.array.simd), parts,
+    headline_costs.unit_numbers(our_rows, best.array.simd),
   )
   threshold, _ = _at_best(rows, headline_costs.THRESHOLD, parts)
   return Match(
@@ -156,7 +157,8 @@ def _bound(
   suited = headline_networks.generous(rows)
   theirs, _ = _at_best(suited, headline_costs.USUAL, parts)
   speed_ups = headline_costs.speed_ups(
-    ours, our_rows, theirs, suited, None, parts
+    ours, our_rows, theirs, suited, None, parts,
+    headline_costs.unit_numbers(our_rows, ours.array.simd),
   )
   faster, less = speed_ups['area'], _less(ours, theirs)
   assert faster is not None

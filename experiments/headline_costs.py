@@ -161,11 +161,12 @@ def best(found: Mapping[int, Point]) -> Point:
 def speed_ups(
   ours: Point, our_rows: Rows, theirs: Point, their_rows: Rows,
   same_lanes: Point | None, parts: areas.Areas,
+  numbers: Iterable[int] = ANY_UNITS,
 ) -> dict[str, float | None]:
   """How many times as fast as another network on its array ours is.
 
-  On the same area, that of the other's array, both have the number of elements
-  and units that is quickest; ours only such as its Verilog has.
+  On the same area, that of the other's array, both have the numbers of elements
+  and units that are quickest.
 
   Args:
     ours: our network, at its best.
@@ -175,12 +176,12 @@ def speed_ups(
     same_lanes: ours on words of as many lanes as the other's; None where it
       cannot run on such.
     parts: measured.
+    numbers: of units that ours may have; the other may have any.
 
   Returns:
     The speed-up for each of `SPEEDS`; None where there is none.
   """
   limit = theirs.area
-  numbers = unit_numbers(our_rows, ours.array.simd)
   filled = fastest(ours.array, our_rows, limit, numbers, parts)
   refitted = fastest(theirs.array, their_rows, limit, ANY_UNITS, parts)
   before = min(theirs.time, refitted.time)
