@@ -44,7 +44,9 @@ def draw(rows: Sequence[dict[str, Any]], title: str) -> plt.Figure:
 
 def _point(axis, row, color, marker) -> None:
   place = row['bit_operations'], row['accuracy']
-  hollow = not {'undertrained', 'float not run'}.isdisjoint(row['marks'])
+  hollow = not {
+    'undertrained', 'float not run', 'did not learn'
+  }.isdisjoint(row['marks'])
   axis.errorbar(
     *place, yerr=row['deviation'] or 0.0, color=color, marker=marker,
     markersize=6, capsize=2, linestyle='', fillstyle='none' if hollow else None,

@@ -18,8 +18,10 @@ from experiments import plan
 from experiments import records
 
 # How far, in points, a float network may stay under ours before it supports no
-# claim, and how many seeds reproduce a number.
+# claim; the accuracy in percent below which a network has not learned its
+# classes; and how many seeds reproduce a number.
 UNDERTRAINED = 2.0
+LEARNED = 25.0
 _SEEDS = 3
 Row = dict[str, Any]
 _NO_ROW: Row = {'accuracy': None, 'testing': None, 'seeds': 0}
@@ -161,6 +163,8 @@ def _marks(row, unit, data, planned, *, ours: Row, own: Row) -> list[str]:
     marks.append('float not run')
   elif own['accuracy'] < ours['accuracy'] - UNDERTRAINED:
     marks.append('undertrained')
+  if row['accuracy'] < LEARNED:
+    marks.append('did not learn')
   published = _published(unit)
   if published:
     tested = planned.config(unit).data

@@ -21,7 +21,7 @@ from experiments import headline_networks
 # Methods of the ten without which nothing is claimed.
 ENOUGH = 6
 # Marks of a twin with which nothing is claimed.
-UNFIT = ('not run', 'float not run', 'undertrained')
+UNFIT = ('not run', 'float not run', 'undertrained', 'did not learn')
 # Lanes of a word in training, as `configs.kws` has them.
 SIMD = 64
 

@@ -6,6 +6,7 @@ from experiments import compare_plot
 
 @pytest.mark.parametrize('row_marks, fill', [
   ([], 'full'), (['undertrained'], 'none'), (['float not run'], 'none'),
+  (['did not learn'], 'none'),
 ])
 def test_what_supports_no_claim_is_hollow(row_marks, fill):
   row = {
