@@ -37,7 +37,7 @@ def dense(x, w, register, preload=None):
 @cases.FEW
 def test_results_and_telemetry_equal_the_oracle(shape, data):
   case = data.draw(cases.cases(shape))
-  assert cases.agrees(cases.jax_engine, case, cases.oracle_engine(case))
+  assert cases.agrees(cases.jitted_engine, case, cases.oracle_engine(case))
 
 
 @pytest.mark.parametrize('mode', cases.MODES)
