@@ -20,6 +20,8 @@ def test_a_program_that_fails(tmp_path):
   assert tools.run(['sh', '-c', 'pwd'], tmp_path).strip() == str(tmp_path)
   with pytest.raises(errors.UserError, match='sh failed with status 3.*oh no'):
     tools.run(['sh', '-c', 'echo oh no >&2; exit 3'], tmp_path)
+  with pytest.raises(errors.UserError, match='3; look at it. It said: $'):
+    tools.run(['sh', '-c', 'exit 3'], tmp_path, 'look at it')
 
 
 @installed.needs()

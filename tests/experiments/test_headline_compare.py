@@ -1,6 +1,7 @@
 import pytest
 
 from experiments import headline_compare
+from experiments import headline_costs
 from experiments import headline_networks
 from experiments import headline_results
 from tests.experiments import headline_parts
@@ -70,10 +71,24 @@ def test_by_hand():
 
 def test_the_bound_is_of_an_array_that_suits_the_twin():
   match = compare(result('ds_cnn', 'depthwise', 0.90))[0].match
-  ours, bound = (
-    1 - found['area_time'] for found in (match.less, match.bound)
+  rows = ROWS['depthwise']
+  usual, suited = (
+    min(
+      (headline_costs.best(points) for points in headline_costs.points(
+        each, headline_costs.USUAL, PARTS
+      ).values()), key=lambda point: point.area_time,
+    ) for each in (rows, headline_networks.generous(rows))
   )
-  assert bound > 5 * ours
+  ours = headline_costs.best(headline_costs.points(
+    ROWS['S'], match.ours.machine, PARTS
+  )[match.arrangement])
+  for name in ('area_time', 'cells'):
+    mine, theirs, better = (
+      getattr(point, name) for point in (ours, usual, suited)
+    )
+    assert match.less[name] == pytest.approx(1 - mine / theirs)
+    assert match.bound[name] == pytest.approx(1 - mine / better)
+    assert better < theirs
   assert match.bound['area'] < match.faster['area']
 
 

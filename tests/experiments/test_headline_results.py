@@ -32,6 +32,7 @@ def test_twins_and_ours(tmp_path):
   found = read(tmp_path, [
     row(), row(variant='float', accumulator_bits=None, overflow_mode=None),
     row('ours', 'M'), ours('M', 7, 93.0), ours('S', 6, None),
+    ours('L', 5, 20.0) | {'marks': ['did not learn']},
     row('kwt', '1', accuracy=None, deviation=None, seeds=0,
         marks=['not run'], command=None),
     row('res', 'res8', marks=['undertrained', 'other data']),
@@ -55,6 +56,19 @@ def test_another_file(tmp_path, content):
   (tmp_path / 'a.json').write_text(content)
   with pytest.raises(errors.UserError, match='is no file of results'):
     headline_results.read(tmp_path / 'a.json')
+
+
+def test_a_file_that_is_no_text(tmp_path):
+  (tmp_path / 'a.json').write_bytes(b'\xff\xfe')
+  with pytest.raises(errors.UserError, match='is no file of results'):
+    headline_results.read(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize('method', ['ours', 'ds_cnn'])
+def test_a_size_that_is_none(method):
+  name = headline_networks.Name(method, 'XXL')
+  with pytest.raises(errors.UserError, match=f'{method} XXL is no network: '):
+    headline_networks.layers(name, 'binary')
 
 
 def test_no_file(tmp_path):
