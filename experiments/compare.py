@@ -80,7 +80,7 @@ def write(
   data = compare_data.describe(options)
   title = (
     f'{data.title}, protocol {options["protocol"]}, {planned.budget} epochs, '
-    f'tuning {len(planned.rates)}, seeds {planned.seeds}'
+    f'at most {planned.seeds} seeds'
   )
   rows = compare_table.rows(units, planned, book, data)
   path = planned.results / f'compare{planned.budget}.md'
@@ -89,7 +89,7 @@ def write(
   collect.write(path.with_suffix('.csv'), compare_table.comma_separated(rows))
   workdir.write_json(
     path.with_suffix('.json'), {
-      'title': title, 'command': command, 'tuning': len(planned.rates),
+      'title': title, 'command': command,
       'seeds': planned.seeds, 'protocol': options['protocol'], 'data': options,
       'rows': rows,
     }

@@ -6,7 +6,6 @@ judged. Where both recipes are one, as those of the binary networks are, there
 is one candidate a rate.
 """
 
-from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import pathlib
@@ -88,7 +87,7 @@ class Plan:
   def is_known(self, unit: Unit, book: records.Book) -> bool:
     """Whether any of its trainings has ended well."""
     runs = self.choosing(unit) + (self.judging(unit, book) or [])
-    return any(book.outcome(run.digest) is not None for run in runs)
+    return _has_ended(runs, book)
 
   def judging(
     self, unit: Unit, book: records.Book
@@ -102,6 +101,20 @@ class Plan:
         return None
       setting = next(c for c in candidates if c.name == best.setting)
     return [self._run(setting, seed, True) for seed in range(self.seeds)]
+
+  def as_judged(self, unit: Unit, book: records.Book) -> 'Plan':
+    """The same with as many rates as the judged network was chosen from.
+
+    Calls may have tried more rates of one network than of another. What has
+    not been judged by any number of rates keeps those of this plan.
+    """
+    for count in range(len(RATES), 0, -1):
+      last = dataclasses.replace(self, rates=RATES[count - 1:count])
+      tried = dataclasses.replace(self, rates=RATES[:count])
+      if (count == 1 or _accuracies(last.choosing(unit), book)) \
+          and _has_ended(tried.judging(unit, book) or [], book):
+        return tried
+    return self
 
   def config(self, unit: Unit) -> ml_collections.ConfigDict:
     """The unit's configuration by its own recipe."""
@@ -162,15 +175,23 @@ def _best(
   candidates: Sequence[plan.Run], book: records.Book
 ) -> plan.Run | None:
   """What 'dev' says most for, the first of equals; None before any ended."""
-  accuracies = dict(_accuracies(candidates, book))
+  accuracies = _accuracies(candidates, book)
   if not accuracies:
     return None
   best = max(accuracies, key=lambda i: accuracies[i])
   return candidates[best]
 
 
-def _accuracies(candidates, book) -> Iterator[tuple[int, float]]:
-  for i, run in enumerate(candidates):
-    outcome = book.outcome(run.digest)
-    if outcome is not None:
-      yield i, outcome['splits']['dev']['accuracy_deployed']
+def _accuracies(
+  candidates: Sequence[plan.Run], book: records.Book
+) -> dict[int, float]:
+  """By 'dev', of those candidates that ended well, by their places."""
+  return {
+    i: outcome['splits']['dev']['accuracy_deployed']
+    for i, run in enumerate(candidates)
+    if (outcome := book.outcome(run.digest)) is not None
+  }
+
+
+def _has_ended(runs: Sequence[plan.Run], book: records.Book) -> bool:
+  return any(book.outcome(run.digest) is not None for run in runs)

@@ -29,13 +29,13 @@ _NO_ROW: Row = {'accuracy': None, 'testing': None, 'seeds': 0}
 _HEAD = (
   'method', 'size', 'variant', 'parameters', 'MACs by width',
   'bit operations', 'register', 'test, %', 'validation and test, %', 'seeds',
-  'recipe', 'published', 'mark',
+  'learning rates', 'recipe', 'published', 'mark',
 )
 _COLUMNS = (
   'method', 'size', 'variant', 'parameters', 'macs', 'macs_by_width', 'ace',
   'bit_operations', 'accumulator_bits', 'overflow_mode', 'testing',
-  'testing_deviation', 'accuracy', 'deviation', 'seeds', 'recipe', 'published',
-  'marks', 'command',
+  'testing_deviation', 'accuracy', 'deviation', 'seeds', 'learning_rates', 'recipe',
+  'published', 'marks', 'command',
 )
 
 
@@ -55,15 +55,19 @@ def rows(
     One row each: its costs, its accuracies in percent (None where it has not
     been judged), the published ones, and marks.
   """
-  found = [_row(unit, planned, book) for unit in units]
+  plans = [planned.as_judged(unit, book) for unit in units]
+  found = [
+    _row(unit, own, book) for unit, own in zip(units, plans, strict=True)
+  ]
   by_key = dict(zip((unit.key for unit in units), found, strict=True))
-  reference = planned.judging(compare_plan.reference(), book)
-  ours = _accuracies(reference or [], book)
-  for unit, row in zip(units, found, strict=True):
+  reference = compare_plan.reference()
+  judged = planned.as_judged(reference, book).judging(reference, book)
+  ours = _accuracies(judged or [], book)
+  for unit, tried, row in zip(units, plans, found, strict=True):
     own = by_key.get((*unit.key[:2], 'float'), _NO_ROW)
     row['marks'] = _marks(row, unit, data, planned, ours=ours, own=own)
     if row['accuracy'] is not None:
-      row['marks'] += _choice(planned.choosing(unit), book)
+      row['marks'] += _choice(tried.choosing(unit), book)
     row['published'] = [_text(one) for one in _published(unit)]
   return found
 
@@ -81,7 +85,7 @@ def _choice(candidates: Sequence[plan.Run], book: records.Book) -> list[str]:
 def _row(unit, planned, book) -> Row:
   return {
     'method': unit.method.label, 'name': unit.method.name, 'size': unit.size,
-    'variant': unit.variant,
+    'variant': unit.variant, 'learning_rates': len(planned.rates),
     **_costs(planned.config(unit)),
     **_accuracies(planned.judging(unit, book) or [], book),
   }
@@ -221,7 +225,7 @@ def _cells(row: Row) -> list[str]:
     f'{register}, {row["overflow_mode"]}' if register else 'real',
     _accuracy(row['testing'], row['testing_deviation']),
     _accuracy(row['accuracy'], row['deviation']),
-    str(row['seeds']), row['recipe'] or '',
+    str(row['seeds']), str(row['learning_rates']), row['recipe'] or '',
     '; '.join(row['published']), ', '.join(row['marks']),
   ]
 

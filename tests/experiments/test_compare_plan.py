@@ -124,6 +124,29 @@ def test_dev_chooses(tmp_path):
   assert made.judging(one, book)[0].setting == 'dnn-S-float-ours-x0.5'
 
 
+def test_the_rates_that_a_row_was_chosen_from(tmp_path):
+  made, one = planned(tmp_path), unit('dnn-S-float')
+  three = planned(tmp_path, (1.0, 0.5, 2.0))
+  book = records.Book(tmp_path)
+
+  def rates():
+    found = {made.as_judged(one, book).rates, three.as_judged(one, book).rates}
+    return found.pop() if len(found) == 1 else None
+
+  assert made.as_judged(one, book) == made
+  assert three.as_judged(one, book) == three
+  candidates = three.choosing(one)
+  for run in candidates[:2]:
+    book.write(run, dev(0.7))
+  book.write(made.judging(one, book)[0], dev(0.0))
+  assert rates() == (1.0,)
+  book.write(candidates[3], dev(0.8))
+  # What is better by 'dev' has not been judged yet.
+  assert rates() == (1.0,)
+  book.write(three.judging(one, book)[1], dev(0.0))
+  assert rates() == (1.0, 0.5)
+
+
 def test_of_one_candidate_there_is_no_choice(tmp_path):
   made, book = planned(tmp_path), records.Book(tmp_path)
   chosen = made.judging(unit('dnn-S-binary'), book)
