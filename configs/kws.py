@@ -245,6 +245,12 @@ def _training(options) -> ml_collections.ConfigDict:
   # pass a narrow register instead of an exact one; 0: all of them at once;
   # 1e9: none, so that the network is not trained for its register.
   training.gate_share = 0.5
+  # Ranges that start `range_start` times as wide as the registers', 1 for none,
+  # and shrink to them: a layer's while fewer of its sums than `range_bound`
+  # leave it, and all of them by this share of the steps. Instead of gates.
+  training.range_start = 1.0
+  training.range_share = 0.5
+  training.range_bound = 0.01
   # Steps between two lines of metrics, and epochs between two validations and
   # checkpoints.
   training.log_steps = 20

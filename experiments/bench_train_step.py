@@ -117,7 +117,7 @@ def prepare_step(
       mutable=['batch_stats', 'sums'],
     )
     loss = losses.cross_entropy(logits, labels, 0.0).mean()
-    rates = losses.persistent_rates(changed['sums'])
+    rates = losses.persistent_rates(losses.by_layer(changed['sums']))
     return loss, (changed['batch_stats'], rates)
 
   def step(state, q, labels):

@@ -34,8 +34,8 @@ _HEAD = (
 _COLUMNS = (
   'method', 'size', 'variant', 'parameters', 'macs', 'macs_by_width', 'ace',
   'bit_operations', 'accumulator_bits', 'overflow_mode', 'testing',
-  'testing_deviation', 'accuracy', 'deviation', 'seeds', 'learning_rates', 'recipe',
-  'published', 'marks', 'command',
+  'testing_deviation', 'accuracy', 'deviation', 'seeds',
+  'learning_rates', 'recipe', 'published', 'marks', 'command',
 )
 
 

@@ -62,6 +62,33 @@ def relative_sum(
   return exact / -accumulator.minimum
 
 
+def widened(
+  exact: jax.Array, accumulator: Accumulator, odd_words: int,
+  factor: jax.Array,
+) -> jax.Array:
+  """What a register of `factor` times the range makes of exact results.
+
+  Args:
+    exact: `[..., N]`, of an accumulation.
+    accumulator: the register.
+    odd_words: of an output, see `odd_words`.
+    factor: a scalar of at least 1.
+
+  Returns:
+    The same shape; differentiable as the register's own results are.
+  """
+  scale = 1 if accumulator.unit == 'dot' else 2
+  m = odd_words if scale == 2 else 0
+  total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
+  result = scale * accumulator.widened(total, factor) - m
+  surrogate = exact
+  if accumulator.gradient == 'clip':
+    surrogate = _only_inside(exact, exact, accumulator, m, factor)
+  return straight_through.straight_through(
+    result.astype(exact.dtype), surrogate
+  )
+
+
 def odd_words(w_shape: Sequence[int], simd: int) -> int:
   """Words of an output with an odd number of lanes (m in section 3)."""
   return sum(lanes % 2 for lanes in _word_lanes(w_shape, simd))
@@ -300,9 +327,9 @@ def _kernel(engine: str):
   return functools.partial(compiled.run, level=engine)
 
 
-def _only_inside(surrogate, exact, accumulator, m):
+def _only_inside(surrogate, exact, accumulator, m, factor=1.0):
   """The surrogate, a constant where the exact sum is outside the range."""
-  share = relative_sum(lax.stop_gradient(exact), accumulator, m)
+  share = relative_sum(lax.stop_gradient(exact), accumulator, m) / factor
   inside = (share >= -1) & (share < 1)
   return jnp.where(inside, surrogate, lax.stop_gradient(surrogate))
 

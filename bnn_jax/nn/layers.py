@@ -44,6 +44,9 @@ PRELOAD_UNIT = 16
 # Name of the random stream that opens the gates of `BinaryConv`.
 GATES = 'gates'
 
+# Name of the collection that widens the ranges of `BinaryConv`.
+RANGES = 'ranges'
+
 # Largest magnitude of a classifier's sums (`docs/arithmetic.md`, section 9).
 _CLASSIFIER_LIMIT = 2**23
 
@@ -98,6 +101,9 @@ class BinaryConv(nn.Module):
   In training, where there is a random stream `GATES`, each is narrow with a
   probability that rises from 0 to 1 over the first `gate_share` of the steps:
   the network meets overflow a channel at a time.
+
+  A training may give the layer, in the collection `RANGES`, the `factor` by
+  which its range is still wider than its register's.
 
   Attributes:
     features: N, output channels.
@@ -158,7 +164,8 @@ class BinaryConv(nn.Module):
       strides=self.strides, padding=self.padding,
       dilation=self.dilation, groups=self.groups,
       with_telemetry=counting and not self.is_initializing(),
-      with_exact=self.is_mutable_collection('sums') or self._is_gated(train),
+      with_exact=self.is_mutable_collection('sums') or self._is_gated(train)
+      or self._is_widened(train),
     )
     odd_words = accumulator_lib.odd_words(shape, accumulator.simd)
     moved = accumulation
@@ -169,6 +176,8 @@ class BinaryConv(nn.Module):
       only_gradient = step * (preload - lax.stop_gradient(preload))
       moved = accumulation._replace(exact=accumulation.exact + only_gradient)
     _observe(self, moved, accumulator, odd_words, following)
+    if self._is_widened(train):
+      accumulation = self._widened(accumulation, accumulator, odd_words)
     results = self._gated(accumulation, train, progress)
     if self.kernel_size:
       return results
@@ -186,6 +195,19 @@ class BinaryConv(nn.Module):
     real = PRELOAD_UNIT * parameter
     rounded = jnp.clip(jnp.floor(real + 0.5), *limits)
     return straight_through.straight_through(rounded, real)
+
+  def _is_widened(self, train: bool) -> bool:
+    return train and self.has_variable(RANGES, 'factor')
+
+  def _widened(self, accumulation, accumulator, odd_words):
+    """The accumulation of the range that the training gives the layer."""
+    factor = self.get_variable(RANGES, 'factor')
+    wide = accumulator_lib.widened(
+      accumulation.exact, accumulator, odd_words, factor
+    )
+    return accumulation._replace(
+      result=jnp.where(factor > 1, wide, accumulation.result)
+    )
 
   def _is_gated(self, train: bool) -> bool:
     return train and bool(self.gate_share) and self.has_rng(GATES)

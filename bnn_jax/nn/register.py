@@ -85,6 +85,24 @@ class Accumulator:
       return jnp.clip(value, self.minimum, self.maximum)
     return value
 
+  def widened(self, value: jax.Array, factor: jax.Array) -> jax.Array:
+    """The rule R, of a range that is `factor` times as wide.
+
+    Args:
+      value: int32 sums, formed exactly.
+      factor: real, at least 1 and small enough for int32.
+
+    Returns:
+      As a register of that range holds them at the end. One that saturates on
+      its way there may hold something else.
+    """
+    half = jnp.round(-self.minimum * factor).astype(jnp.int32)
+    if self.overflow_mode == 'wrap':
+      return jnp.mod(value + half, 2 * half) - half
+    if self.overflow_mode == 'saturate':
+      return jnp.clip(value, -half, half - 1)
+    return value
+
   def at(self, path: str) -> 'Accumulator':
     """Itself, whatever the layer; see `LayerAccumulators`."""
     del path

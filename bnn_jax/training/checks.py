@@ -55,7 +55,8 @@ _RANGES = (
   )),
   _Range(
     0, 1, 'is no share of the sums; choose a number between 0 and 1, such as '
-    '0.001.', ('penalty.bound',), open_low=True, open_high=True,
+    '0.001.', ('penalty.bound', 'training.range_bound'),
+    open_low=True, open_high=True,
   ),
   _Range(
     0, math.inf, 'is not positive and finite; choose a number such as 0.005 '
@@ -63,6 +64,14 @@ _RANGES = (
       'optimizer.learning_rate', 'optimizer.latent_learning_rate',
       'optimizer.gradient_norm', 'distillation.temperature',
     ), open_low=True, open_high=True,
+  ),
+  _Range(
+    1, 64, 'is no factor of a range; choose 1.0 for none, or up to 64.0.',
+    ('training.range_start',),
+  ),
+  _Range(
+    0, 1, 'is no share of the steps; choose a number above 0, up to 1.',
+    ('training.range_share',), open_low=True,
   ),
   _Range(0, math.inf, 'is no finite number of at least 0; choose one.', (
     'optimizer.weight_decay', 'penalty.weight', 'penalty.margin',

@@ -30,17 +30,20 @@ class Control(struct.PyTreeNode):
   Attributes:
     rates: running mean of each layer's overflow, by its path.
     shares: of lambda, by the layer's path.
+    narrowness: of the layer's range, by its path, see `curriculum`.
   """
 
   rates: dict[str, jax.Array]
   shares: dict[str, jax.Array]
+  narrowness: dict[str, jax.Array]
 
 
 def create(paths: list[str]) -> Control:
-  """Starts with no overflow and shares of 1."""
+  """Starts with no overflow, shares of 1 and a narrowness of 0."""
   return Control(
     rates={path: jnp.zeros(()) for path in paths},
     shares={path: jnp.ones(()) for path in paths},
+    narrowness={path: jnp.zeros(()) for path in paths},
   )
 
 
@@ -75,4 +78,4 @@ def update(
   shares = {
     path: moved(share, means[path]) for path, share in control.shares.items()
   }
-  return Control(means, shares)
+  return control.replace(rates=means, shares=shares)

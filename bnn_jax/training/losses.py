@@ -100,7 +100,7 @@ PENALTIES: dict[str, Penalty] = {
 
 
 def overflow_penalty(
-  sums: Mapping[str, Any],
+  sums: Mapping[str, jax.Array],
   kind: str,
   margin: float,
   shares: Mapping[str, jax.Array] | None = None,
@@ -108,7 +108,7 @@ def overflow_penalty(
   """Sum over layers of the penalty on their exact sums.
 
   Args:
-    sums: the collection `sums` that the layers sowed.
+    sums: exact sums of the layers by their paths, see `by_layer`.
     kind: a name in `PENALTIES`.
     margin: share of the range that is free of it.
     shares: weights of the layers by their paths; 1 by default.
@@ -125,30 +125,32 @@ def overflow_penalty(
     )
   penalty = PENALTIES[kind]
   total = jnp.zeros(())
-  for path, z in by_layer(sums).items():
+  for path, z in sums.items():
     total += (1.0 if shares is None else shares[path]) * penalty(z, margin)
   return total
 
 
-def persistent_rates(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
+def persistent_rates(
+  sums: Mapping[str, jax.Array],
+) -> dict[str, jax.Array]:
   """Share of each layer's exact sums that are outside its range.
 
   This is persistent overflow alone: training forms no prefixes of a sum, so
   transient overflow, which the rates of an evaluation count too, is not seen.
 
   Args:
-    sums: the collection `sums` that the layers sowed.
+    sums: exact sums of the layers by their paths, see `by_layer`.
 
   Returns:
     One scalar a layer, by its path, such as 'block0/conv'.
   """
   def rate(z):
     return jnp.mean(((z < -1) | (z >= 1)).astype(jnp.float32))
-  return {path: rate(z) for path, z in by_layer(sums).items()}
+  return {path: rate(z) for path, z in sums.items()}
 
 
 def by_layer(sums: Mapping[str, Any]) -> dict[str, jax.Array]:
-  """The exact sums by the layer's path, such as 'block0/conv'."""
+  """The collection `sums` that the layers sowed, by path as 'block0/conv'."""
   layers: dict[str, list[jax.Array]] = {}
   for path, z in jax.tree_util.tree_leaves_with_path(sums):
     names = [entry.key for entry in path if hasattr(entry, 'key')]

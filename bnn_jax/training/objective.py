@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from bnn_jax.training import control as control_lib
+from bnn_jax.training import curriculum as curriculum_lib
 from bnn_jax.training import losses
 
 # From quantized features `[B, T, F]` to logits `[B, N]`.
@@ -29,6 +30,7 @@ class Objective:
     overflow_bound: share of a layer's sums that may overflow before its
       penalty grows, see `control`.
     control_gain: how quickly it does; 0 for one penalty for all layers.
+    curriculum: of the layers' ranges; None where all have their registers'.
     teacher: gives answers to learn from beside the labels.
     distillation_weight: share of the loss that compares with them.
     temperature: that softens both sides of that comparison.
@@ -40,9 +42,16 @@ class Objective:
   penalty_margin: float
   overflow_bound: float
   control_gain: float
+  curriculum: curriculum_lib.Curriculum | None = None
   teacher: Teacher | None = None
   distillation_weight: float = 0.0
   temperature: float = 1.0
+
+  def factors(self, control: control_lib.Control) -> dict[str, jax.Array]:
+    """Of the layers' ranges, by their paths; none without a curriculum."""
+    if self.curriculum is None:
+      return {}
+    return self.curriculum.factors(control.narrowness)
 
   def fit(
     self, logits: jax.Array, q: jax.Array, labels: jax.Array
@@ -79,24 +88,33 @@ class Objective:
 
     Args:
       sums: the collection `sums` that the layers sowed.
-      control: the layers' shares of the penalty.
+      control: the layers' shares of the penalty, and their ranges.
       step: of the training.
 
     Returns:
       lambda times the penalty, a scalar; the next control; and metrics, whose
-      overflow rates are those of `losses.persistent_rates`.
+      overflow rates are those of `losses.persistent_rates` in the range of the
+      moment.
     """
+    z = losses.by_layer(sums)
+    factors = self.factors(control)
+    if factors:
+      z = {path: sums / factors[path] for path, sums in z.items()}
     penalty = jnp.zeros(())
     if self.penalty_kind != 'none':
       penalty = losses.overflow_penalty(
-        sums, self.penalty_kind, self.penalty_margin, control.shares
+        z, self.penalty_kind, self.penalty_margin, control.shares
       )
     weight = self.penalty_weight(step)
-    rates = losses.persistent_rates(sums)
+    rates = losses.persistent_rates(z)
     layers = max(len(rates), 1)
     moved = control_lib.update(
       control, rates, bound=self.overflow_bound, gain=self.control_gain
     )
+    if self.curriculum is not None:
+      moved = moved.replace(narrowness=self.curriculum.narrowed(
+        control.narrowness, moved.rates, step
+      ))
     observed = {
       'penalty': penalty,
       'penalty_weight': weight,
@@ -106,4 +124,5 @@ class Objective:
     observed |= {
       f'penalty_share/{path}': share for path, share in control.shares.items()
     }
+    observed |= {f'range/{path}': value for path, value in factors.items()}
     return weight * penalty, moved, observed

@@ -22,6 +22,7 @@ from bnn_jax.models import rules
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
+from bnn_jax.training import curriculum
 from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import optimizers
 from bnn_jax.training import schedules
@@ -284,6 +285,10 @@ def _objective(
     penalty_margin=config.penalty.margin,
     overflow_bound=config.penalty.bound,
     control_gain=config.penalty.gain,
+    curriculum=curriculum.make(
+      config.training.range_start, config.training.range_share,
+      config.training.range_bound, steps,
+    ),
     teacher=teacher,
     distillation_weight=config.distillation.weight,
     temperature=config.distillation.temperature,

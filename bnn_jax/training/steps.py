@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from flax import traverse_util
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -82,7 +83,8 @@ def make_update_step(
   def loss_of(params, state, q, labels):
     progress = state.step / steps
     logits, changed = _forward(
-      model, params, state, q, progress, progress >= 1 - frozen_share
+      model, params, state, q, progress, progress >= 1 - frozen_share,
+      objective.factors(state.control),
     )
     loss, observed = objective.fit(logits, q, labels)
     penalty, control, overflow = objective.overflow(
@@ -118,10 +120,13 @@ def make_update_step(
   return update_step
 
 
-def _forward(model, params, state, q, progress, frozen):
+def _forward(model, params, state, q, progress, frozen, factors):
   """Logits of a training, and the collections that it changes."""
+  ranges = traverse_util.unflatten_dict(
+    {(*path.split('/'), 'factor'): value for path, value in factors.items()}
+  )
   return model.apply(
-    state.variables() | {'params': params},
+    state.variables() | {'params': params, layers.RANGES: ranges},
     q,
     train=True,
     progress=progress,

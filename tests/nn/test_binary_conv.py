@@ -182,3 +182,45 @@ def test_gates_let_the_gradient_of_the_exact_sum_through():
   assert found.any()
   # Straight through, a narrow result has the derivative of the exact one.
   assert np.array_equal(found, gradient(1.0))
+
+
+def ranged(factor, register, train=True, **fields):
+  layer, x, params, constants = preloaded(register, **fields)
+  variables = {'params': params, 'deployed': constants}
+  if factor is not None:
+    variables[layers.RANGES] = {'factor': jnp.float32(factor)}
+  return layer.apply(variables, x, train=train)
+
+
+@pytest.mark.parametrize('register', [
+  *REGISTERS[:2], accumulator_lib.Accumulator(4, 'wrap', 3, 'popcount'),
+], ids=str)
+def test_a_range_shrinks_to_the_register(register):
+  narrow = ranged(None, register)
+  assert np.array_equal(ranged(1.0, register), narrow)
+  # The start of a register is one that it holds, whatever its range.
+  _, x, params, constants = preloaded(register)
+  start = jnp.clip(constants['preload'], register.minimum, register.maximum)
+  exact = accumulator_lib.conv(
+    x, jnp.where(params['latent'] >= 0, 1.0, -1.0), exact_of(register), start
+  )
+  assert np.array_equal(ranged(64.0, register), exact)
+  between = ranged(1.5, register)
+  assert (between != narrow).any() and (between != exact).any()
+  assert np.array_equal(ranged(64.0, register, train=False), narrow)
+
+
+@pytest.mark.parametrize('gradient, passed', [
+  ('straight_through', 1.0), ('clip', 0.0),
+])
+def test_a_wide_range_has_the_gradient_of_the_register(gradient, passed):
+  register = accumulator_lib.Accumulator(3, 'saturate', gradient=gradient)
+
+  def through(value, factor):
+    return accumulator_lib.widened(value, register, 0, factor)
+
+  for factor in (1.0, 2.0):
+    inside, outside = jnp.float32(4 * factor - 1), jnp.float32(4 * factor + 1)
+    assert jax.grad(through)(inside, factor) == 1.0
+    assert jax.grad(through)(outside, factor) == passed
+    assert through(outside, factor) == 4 * factor - 1

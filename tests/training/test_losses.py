@@ -103,9 +103,10 @@ def test_variance():
 def test_overflow_penalty_is_a_sum_over_layers():
   sums = {'stem': {'relative': (jnp.array([[2.0]]),)},
           'block': {'conv': {'relative': (jnp.array([[1.0]]),)}}}
+  sums = losses.by_layer(sums)
   assert float(losses.overflow_penalty(sums, 'hinge', 0.5)) == 2.0
   assert float(losses.overflow_penalty({}, 'hinge', 0.5)) == 0.0
-  shares = dict.fromkeys(losses.by_layer(sums), 0.25)
+  shares = dict.fromkeys(sums, 0.25)
   assert float(losses.overflow_penalty(sums, 'hinge', 0.5, shares)) == 0.5
   with pytest.raises(errors.UserError, match="penalty 'foo'.*periodic"):
     losses.overflow_penalty(sums, 'foo', 0.5)
@@ -113,7 +114,7 @@ def test_overflow_penalty_is_a_sum_over_layers():
 
 def test_layer_that_is_called_twice_counts_both_times():
   sums = {'gate': {'relative': (jnp.zeros((1, 3)), jnp.ones((1, 3)))}}
-  assert losses.persistent_rates(sums)['gate'] == 0.5
+  assert losses.persistent_rates(losses.by_layer(sums))['gate'] == 0.5
 
 
 def test_persistent_rates():
@@ -121,7 +122,7 @@ def test_persistent_rates():
     'stem': {'relative': (jnp.array([[-1.0, 1.0], [0.99, -1.01]]),)},
     'block': {'conv': {'relative': (jnp.array([[0.0]]),)}},
   }
-  rates = losses.persistent_rates(sums)
+  rates = losses.persistent_rates(losses.by_layer(sums))
   assert {k: float(v) for k, v in rates.items()} == {
     'stem': 0.5, 'block/conv': 0.0,
   }

@@ -11,6 +11,7 @@ import pytest
 
 from bnn_jax import features
 from bnn_jax.data import augmentation
+from bnn_jax.training import curriculum
 from bnn_jax.training import losses
 from bnn_jax.training import objective
 from bnn_jax.training import steps
@@ -98,6 +99,31 @@ def test_metrics_of_a_step(trained):
   assert values['accuracy'] * 10 == pytest.approx(
     round(values['accuracy'] * 10), abs=1e-5
   )
+
+
+def test_a_curriculum_starts_wide_and_narrows(trained):
+  start, (_, narrow), _ = trained
+  model, optimizer = tiny.network(), optax.adam(0.1)
+  step = update_step(
+    model, optimizer, curriculum=curriculum.Curriculum(16.0, 5.0, 0.5)
+  )
+  state, first = step(start, *quantized(start, 10))
+  first, narrow = first.compute(), narrow.compute()
+  assert first['range/block0/conv'] == pytest.approx(16.0)
+  # Against the range of the moment, which nothing leaves.
+  assert narrow['overflow/block0/conv'] > 0.05
+  assert first['overflow/block0/conv'] == 0
+  assert first['cross_entropy'] != narrow['cross_entropy']
+  moved = [float(n) for n in state.control.narrowness.values()]
+  assert moved == pytest.approx([0.4] * 3)
+  last = start.replace(control=start.control.replace(
+    narrowness=dict.fromkeys(start.control.narrowness, jnp.ones(()))
+  ))
+  _, found = step(last, *quantized(start, 10))
+  found = found.compute()
+  assert found['range/block0/conv'] == 1.0
+  assert found['cross_entropy'] == narrow['cross_entropy']
+  assert found['penalty'] == narrow['penalty']
 
 
 def test_statistics_are_frozen_at_the_end(trained):

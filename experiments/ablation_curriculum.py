@@ -1,0 +1,22 @@
+"""Should ranges shrink by measurement, or channels come in by gates?"""
+
+BITS = (7, 6)
+
+
+def sweep(add):
+  """Adds the settings: both ways, and neither, at two widths."""
+  add('default')
+  for bits in BITS:
+    options = f'accumulator_bits={bits},overflow_mode=wrap'
+    add(f'wrap{bits}-neither', options, {'training.gate_share': 0.0})
+    add(f'wrap{bits}-gates', options)
+    for start in (4.0, 16.0):
+      add(f'wrap{bits}-start_{start:g}', options, {
+        'training.gate_share': 0.0, 'training.range_start': start,
+      })
+    for bound in (0.001, 0.1):
+      add(f'wrap{bits}-bound_{bound:g}', options, {
+        'training.gate_share': 0.0, 'training.range_start': 4.0,
+        'training.range_bound': bound,
+      })
+    add(f'wrap{bits}-both', options, {'training.range_start': 4.0})
