@@ -2,7 +2,8 @@
 
 Widths by modes, each by four trainings: plain (neither), with the penalty, with
 gates, and with both. Settings are named IDEA-MODE and BITS, which
-`experiments.plot_sweep` reads.
+`experiments.plot_sweep` reads. Beside them stand registers that never overflow,
+'exact', the float twin, and 'exact' with multipliers in its normalization.
 """
 
 REGISTERS = tuple(
@@ -17,9 +18,12 @@ IDEAS = {
 
 
 def sweep(add):
-  """Adds the settings, and 'exact', which cannot overflow."""
+  """Adds the settings, and what they are compared with."""
   add('default')
-  add('exact', 'variant=binary')
+  exact = 'variant=binary,accumulator_bits=16'
+  add('exact', exact)
+  add('float', 'variant=float')
+  add('real_norm', exact, {'model.norm_variant': 'real'})
   for mode, bits in REGISTERS:
     for idea, (penalty, gates) in IDEAS.items():
       add(

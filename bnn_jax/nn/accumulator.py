@@ -77,16 +77,14 @@ def widened(
   Returns:
     The same shape; differentiable as the register's own results are.
   """
-  scale = 1 if accumulator.unit == 'dot' else 2
-  m = odd_words if scale == 2 else 0
-  total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
-  result = scale * accumulator.widened(total, factor) - m
+  m = odd_words if accumulator.unit == 'popcount' else 0
+  result = _held_at_the_end(
+    exact, accumulator, m, lambda total: accumulator.widened(total, factor)
+  )
   surrogate = exact
   if accumulator.gradient == 'clip':
     surrogate = _only_inside(exact, exact, accumulator, m, factor)
-  return straight_through.straight_through(
-    result.astype(exact.dtype), surrogate
-  )
+  return straight_through.straight_through(result, surrogate)
 
 
 def odd_words(w_shape: Sequence[int], simd: int) -> int:
@@ -279,7 +277,7 @@ def accumulate(
   if preload is not None:
     surrogate = surrogate + scale * preload
   operands = lax.stop_gradient((x, w, preload))
-  exact, prefixes = surrogate, None
+  exact, counts = surrogate, None
   if chosen != 'lax' and not with_telemetry:
     needs_exact = with_exact or accumulator.gradient == 'clip'
     with marks.simulation():
@@ -294,21 +292,26 @@ def accumulate(
         *operands, accumulator, shape, with_telemetry
       )
     result = (scale * held - m).astype(exact.dtype)
-  elif accumulator.overflow_mode == 'exact':
-    result = lax.stop_gradient(exact)
+    if prefixes is not None:
+      counts = overflow_counts.count(prefixes, accumulator, result, exact)
   else:
-    # Addition modulo 2^P: wrapping once at the end is wrapping every time. An
-    # exact result has the parity of m, so the register's is an integer.
-    total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
-    result = (scale * accumulator.register(total) - m).astype(exact.dtype)
+    # Addition modulo 2^P: wrapping once at the end is wrapping every time.
+    result = _held_at_the_end(exact, accumulator, m, accumulator.register)
   if accumulator.gradient == 'clip':
     surrogate = _only_inside(surrogate, exact, accumulator, m)
-  counts = None
-  if prefixes is not None:
-    counts = overflow_counts.count(prefixes, accumulator, result, exact)
   return Accumulation(
     straight_through.straight_through(result, surrogate), exact, counts
   )
+
+
+def _held_at_the_end(exact, accumulator, m, rule) -> jax.Array:
+  """The exact results, held once by a rule of the register."""
+  if accumulator.overflow_mode == 'exact':
+    return lax.stop_gradient(exact)
+  # An exact result has the parity of m, so the register's is an integer.
+  scale = 1 if accumulator.unit == 'dot' else 2
+  total = (lax.stop_gradient(exact).astype(jnp.int32) + m) // scale
+  return (scale * rule(total) - m).astype(exact.dtype)
 
 
 def _of_no_example(x, w, shape, with_telemetry) -> Accumulation:
