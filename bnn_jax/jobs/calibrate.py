@@ -181,10 +181,11 @@ def _with_preloads(
   config: ml_collections.ConfigDict, state: state_lib.TrainState
 ) -> state_lib.TrainState:
   """The state as one of the configuration, with preloads of 0 where new."""
-  fresh = state_lib.create(
+  shapes = jax.eval_shape(lambda: state_lib.create(
     setup.model(config), setup.optimizer(config, steps=100), seed=config.seed,
     **setup.input_shape(config),
-  )
+  ))
+  zeros = jax.tree.map(lambda like: np.zeros(like.shape, like.dtype), shapes)
 
   def filled(like, known):
     flat = traverse_util.flatten_dict(dict(like))
@@ -193,10 +194,10 @@ def _with_preloads(
     )
 
   return state_lib.replicate(state.replace(
-    params=filled(fresh.params, state.params),
-    deployed=filled(fresh.deployed, state.deployed),
+    params=filled(zeros.params, state.params),
+    deployed=filled(zeros.deployed, state.deployed),
     # No training goes on from here.
-    opt_state=fresh.opt_state,
+    opt_state=zeros.opt_state,
   ))
 
 

@@ -184,7 +184,8 @@ class _Search:
       sums, old, bits=register.bits, overflow_mode=register.overflow_mode
     )
     change = (new - old) * (1 if register.unit == 'dot' else 2)
-    constants = {path: new}
+    # Where nothing is better, also what a wider register would read stays.
+    constants = {path: np.where(new == old, self._constants[path], new)}
     for norm in norms:
       shift, bias = self._of(norm, 'shift', 'bias')
       constants[(*norm.name.split('/'), 'bias')] = calibration.moved_bias(
