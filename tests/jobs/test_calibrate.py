@@ -227,6 +227,14 @@ def test_engines_agree_on_the_new_workdir(
   assert sum(': mismatches: 0 of ' in line for line in lines) >= 4
 
 
+def test_evaluation_tells_what_the_split_was_used_for(calibrated):
+  found = evaluate._calibrated_by(calibrated, 'dev')
+  assert len(found) == 1
+  assert found[0].startswith('the integers were calibrated by the clips of dev')
+  assert evaluate._calibrated_by(calibrated, 'testing') == []
+  assert evaluate._calibrated_by(calibrated.parent, 'dev') == []
+
+
 def test_no_training_goes_on_there(calibrated):
   console = rich.console.Console(file=io.StringIO())
   with pytest.raises(errors.UserError, match='holds calibrated integers'):

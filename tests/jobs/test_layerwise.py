@@ -105,22 +105,47 @@ def test_exact_registers_leave_nothing_to_change(network):
   assert all(count.changed == 0 for count in counts.values())
 
 
-@pytest.mark.parametrize('unit', ['dot', 'popcount'])
-def test_exact_sums_are_in_units_of_the_register(network, unit):
-  register = accumulator_lib.Accumulator(4, 'wrap', 5, unit)
-  network = Network(register, network.variables)
+@pytest.fixture(scope='module', params=['dot', 'popcount'])
+def of_unit(request, network):
+  """Its register, and the network behind it."""
+  register = accumulator_lib.Accumulator(4, 'wrap', 5, request.param)
+  return register, Network(register, network.variables)
+
+
+def test_exact_sums_are_in_units_of_the_register(of_unit):
+  register, network = of_unit
   conv = next(one for one in network.layers if isinstance(one, specs.Conv))
   sums = network.narrow.exact_sums(network.variables, conv.name, 4)
   result = network.exact.outputs(network.variables, conv.name)
-  if unit == 'popcount':
+  held = np.asarray(register.register(sums))
+  if register.unit == 'popcount':
     result = (result + conv.odd_words) // 2
+    held = 2 * held - conv.odd_words
   assert np.array_equal(sums, result)
   assert sums.max() > 7
-  held = np.asarray(register.register(sums))
-  narrow = network.narrow.outputs(network.variables, conv.name)
-  if unit == 'popcount':
-    held = 2 * held - conv.odd_words
-  assert np.array_equal(narrow, held)
+  assert np.array_equal(
+    network.narrow.outputs(network.variables, conv.name), held
+  )
+
+
+def test_preload_is_taken_out_behind_the_register(of_unit):
+  """Without overflow the normalization gives what it gave, but for floors."""
+  _, network = of_unit
+  search = layerwise._Search(
+    network.layers, network.variables, network.narrow, network.exact
+  )
+  proposal = next(search.proposals())
+  assert proposal.kind == 'preload'
+  assert proposal.changed.any()
+  moved = network.variables | {'deployed': search.deployed(proposal.constants)}
+  name = 'stem_tail/norm'
+  before = network.exact.outputs(network.variables, name)
+  after = network.exact.outputs(moved, name)
+  left = network.variables['deployed']['stem_tail']['norm']['shift'] >= 0
+  assert np.array_equal(before[:, left], after[:, left])
+  assert np.abs(before - after).max() <= 1
+  sums = network.exact.outputs(network.variables, 'stem')
+  assert not np.array_equal(network.exact.outputs(moved, 'stem'), sums)
 
 
 def test_outputs_are_those_of_the_graph(network, monkeypatch):
