@@ -98,6 +98,14 @@ def test_one_refusal_leaves_the_others(network):
   assert not same(outcome.deployed['block0']['conv'], old['block0']['conv'])
 
 
+def test_the_guard_compares_with_what_was_kept(network):
+  # The second is better than the start, and worse than the first.
+  outcome = network.calibrate([10.0, 5.0, 7.0] + [5.0] * 7)
+  assert sum(count.refused for count in outcome.counts.values()) == 1
+  assert outcome.counts['normalization'].refused == 1
+  assert outcome.after.cross_entropy == 5.0
+
+
 def test_exact_registers_leave_nothing_to_change(network):
   outcome = Network(EXACT, network.variables).calibrate([1.0] * 10)
   counts = outcome.counts
