@@ -1,4 +1,4 @@
-"""Trains, evaluates, reports, exports, listens; the only file that reads flags.
+"""Trains, calibrates, evaluates, exports; the only file that reads flags.
 
 python -m bnn_jax.main --config=configs/kws.py
 """
@@ -31,11 +31,12 @@ _WORKDIR = flags.DEFINE_string(
 )
 _MODE = flags.DEFINE_enum(
   'mode', 'train',
-  ['train', 'summary', 'evaluate', 'report', 'export', 'verify', 'listen',
-   'rtl'],
+  ['train', 'summary', 'evaluate', 'report', 'calibrate', 'export', 'verify',
+   'listen', 'rtl'],
   'train: train (or go on), evaluate and report; summary: what the network '
   'costs, layer by layer; evaluate: a checkpoint of the workdir, also with '
-  'another accumulator; report: write report.html; '
+  'another accumulator; report: write report.html; calibrate: fit the integers '
+  'of a checkpoint to another accumulator, without training; '
   'export: write a checkpoint as integers; verify: compare all engines on it; '
   'listen: tell the words that its export hears; rtl: simulate the '
   'accelerator and compare it with the golden model.',
@@ -46,7 +47,12 @@ _SPLITS = flags.DEFINE_list(
 )
 _CHECKPOINT = flags.DEFINE_integer(
   'checkpoint', None,
-  'Step of the checkpoint to evaluate or export; the newest if unset.',
+  'Step of the checkpoint to evaluate, calibrate or export; the newest if '
+  'unset.',
+)
+_CALIBRATED = flags.DEFINE_string(
+  'calibrated', '',
+  'The workdir that a calibration makes; <workdir>-calibrated by default.',
 )
 _LIMIT = flags.DEFINE_integer(
   'limit', None, 'Clips of each split to verify or simulate; all if unset.',
@@ -195,6 +201,18 @@ def _report(config, folder: pathlib.Path, console) -> None:
     console.print(f'report: {html.write(folder)}')
 
 
+def _calibrate(config, folder: pathlib.Path, console) -> None:
+  from bnn_jax.jobs import calibrate
+  from bnn_jax.report import calibration
+
+  target = pathlib.Path(_CALIBRATED.value or f'{folder}-calibrated')
+  record = calibrate.run(
+    config, folder, target, checkpoint=_CHECKPOINT.value
+  )
+  calibration.print_calibration(record, console)
+  console.print(f'calibrated: {target}', highlight=False, markup=False)
+
+
 def _plainly(console) -> Callable[[str], None]:
   """Prints lines as they are."""
   return functools.partial(console.print, highlight=False, markup=False)
@@ -250,6 +268,7 @@ _MODES: dict[str, Callable[..., None]] = {
   'summary': _summary,
   'evaluate': _evaluate,
   'report': _report,
+  'calibrate': _calibrate,
   'export': _export,
   'verify': _verify,
   'listen': _listen,

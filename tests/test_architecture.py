@@ -79,7 +79,9 @@ RULES = {
     'nothing below imports jobs': Rule(
         'bnn_jax/', but=('bnn_jax/main.py', 'bnn_jax/jobs/__init__.py',
                          'bnn_jax/jobs/c_front_end.py',
-                         'bnn_jax/jobs/c_sources.py', 'bnn_jax/jobs/export.py',
+                         'bnn_jax/jobs/c_sources.py',
+                         'bnn_jax/jobs/calibrate.py', 'bnn_jax/jobs/export.py',
+                         'bnn_jax/jobs/layerwise.py',
                          'bnn_jax/jobs/listen.py', 'bnn_jax/jobs/rtl.py',
                          'bnn_jax/jobs/settings.py', 'bnn_jax/jobs/spotter.py',
                          'bnn_jax/jobs/verify.py'),

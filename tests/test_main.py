@@ -103,7 +103,7 @@ def assert_same_end(folder: pathlib.Path, finished: pathlib.Path) -> None:
   (['--config.foo=3'], ['--config.foo does not exist', 'accumulator']),
   (['--config.model.sizes=S'], ['--config.model.sizes', 'variant']),
   (['--mode=foo'],
-   ['--mode=foo', 'train|summary|evaluate|report|export|verify|listen|rtl']),
+   ['--mode=foo', 'train|summary|evaluate|report|calibrate|export|verify|']),
   (['extra'], ["argument 'extra'"]),
   (['--config=configs/nothing.py'], ["'configs/nothing.py' does not exist"]),
   (['--config=README.md'], ["'README.md' cannot be loaded (SyntaxError"]),

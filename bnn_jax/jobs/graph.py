@@ -13,6 +13,10 @@ from bnn_jax import errors
 from bnn_jax.export import check
 from bnn_jax.export import specs
 
+# Clips that `Observer` runs at once, and samples of a layer that it gives.
+_BATCH = 100
+SAMPLES = 2**16
+
 
 def layers(
   model: nn.Module, variables, q: np.ndarray, names: Sequence[str]
@@ -34,6 +38,61 @@ def layers(
     return {name: _at(seen, name) for name in names}
 
   return {name: np.asarray(v) for name, v in run(q).items()}
+
+
+class Observer:
+  """What layers of one network give, whatever its integers; compiles once."""
+
+  def __init__(self, model: nn.Module, names: Sequence[str], q: np.ndarray):
+    """Makes it.
+
+    Args:
+      model: the network.
+      names: of the layers to observe, their paths with slashes.
+      q: the clips to observe them on, uint8 `[n, T, F]`.
+    """
+    @jax.jit
+    def run(variables, q):
+      _, seen = model.apply(
+        variables, q, train=False, mutable=['intermediates', 'sums'],
+        capture_intermediates=True,
+      )
+      outputs = {name: _at(seen['intermediates'], name) for name in names}
+      sums = {
+        name: found['relative'][0] for name in names
+        if (found := _branch(seen['sums'], name)) and 'relative' in found
+      }
+      return outputs, sums
+
+    self._run, self._q = run, q
+
+  def outputs(self, variables, name: str) -> np.ndarray:
+    """What a layer gives, int32 `[samples, C]`.
+
+    Samples are positions of clips: where there are more than `SAMPLES`, evenly
+    spaced ones.
+    """
+    return self._observe(variables, lambda seen: seen[0][name])
+
+  def exact_sums(self, variables, name: str, bits: int) -> np.ndarray:
+    """The same of the exact sums of a convolution, from its preload on.
+
+    They are in units of its register, whose width is `bits`.
+    """
+    scale = 2 ** (bits - 1)
+    return self._observe(variables, lambda seen: seen[1][name] * scale)
+
+  def _observe(self, variables, choose) -> np.ndarray:
+    pieces = []
+    for start in range(0, len(self._q), _BATCH):
+      batch = self._q[start : start + _BATCH]
+      padding = [(0, _BATCH - len(batch)), (0, 0), (0, 0)]
+      values = np.asarray(choose(self._run(variables, np.pad(batch, padding))))
+      values = values.reshape(_BATCH, -1, values.shape[-1])[: len(batch)]
+      flat = values.reshape(-1, values.shape[-1])
+      step = -(-len(self._q) * values.shape[1] // SAMPLES)
+      pieces.append(flat[::step].astype(np.int32))
+    return np.concatenate(pieces)
 
 
 def check_layers(
@@ -74,9 +133,14 @@ def _seen(model: nn.Module, variables, q: jax.Array) -> Mapping:
 
 
 def _at(tree: Mapping, name: str):
+  return _branch(tree, name)['__call__'][0]
+
+
+def _branch(tree: Mapping, name: str) -> Mapping:
+  """What is under a path; nothing where there is no such path."""
   for part in name.split('/'):
-    tree = tree[part]
-  return tree['__call__'][0]
+    tree = tree.get(part, {})
+  return tree
 
 
 def _shape(tree: Mapping, name: str) -> tuple[int, ...] | None:

@@ -104,7 +104,7 @@ def run(
   for name in splits or setup.test_splits(config):
     source = setup.open_split(config, name)
     results['class_names'] = list(source.class_names)
-    results['notes'] += source.notes
+    results['notes'] += [*source.notes, *_calibrated_by(folder, name)]
     results['splits'][name] = judged(
       state=state, classes=len(source.class_names),
       split=evaluator.quantize_split(
@@ -125,6 +125,17 @@ def _other_data(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
     for key, (there, now) in changed.items() if key.startswith('data.')
   ]
   return [f'judged on other data: {", ".join(settings)}'] if settings else []
+
+
+def _calibrated_by(folder: pathlib.Path, split: str) -> list[str]:
+  """That a split is the one that the network's integers were fitted to."""
+  path = folder / workdir_lib.CALIBRATION
+  if not path.exists() or workdir_lib.read_json(path)['split'] != split:
+    return []
+  return [
+    f'the integers were calibrated by the clips of {split}; judge by others, '
+    'such as --splits=validation,testing'
+  ]
 
 
 def _check_variant(

@@ -77,6 +77,7 @@ def prepare(
     UserError: bad input, a workdir of another configuration, or a full disk.
   """
   checks.check_training(config)
+  workdir_lib.check_trainable(folder)
   if (folder / workdir_lib.CONFIG).exists():
     workdir_lib.check_config(folder, config.to_dict())
   _tell(

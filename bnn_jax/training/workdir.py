@@ -24,6 +24,8 @@ PACKAGES = ('bnn_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
 CONFIG, PROVENANCE = 'config.json', 'provenance.json'
 METRICS, RESULTS = 'metrics.jsonl', 'results.json'
 CHECKPOINTS = 'checkpoints'
+# Of a workdir whose integers were calibrated, not trained.
+CALIBRATION = 'calibration.json'
 _LOCK = '.lock'
 
 
@@ -160,6 +162,20 @@ def _history(folder: pathlib.Path, now: dict[str, Any]) -> dict[str, Any]:
     return now
   first = read_json(path)
   return first | {'resumed': [*first.get('resumed', []), now]}
+
+
+def check_trainable(folder: pathlib.Path) -> None:
+  """Refuses to train where integers were calibrated.
+
+  Raises:
+    UserError: a training would make its own in their place.
+  """
+  if (folder / CALIBRATION).exists():
+    source = read_json(folder / CALIBRATION)['workdir']
+    raise errors.UserError(
+      f'{folder} holds calibrated integers, which a training would replace; '
+      f'train in {source}, from which they were made, or in another --workdir.'
+    )
 
 
 def check_config(
