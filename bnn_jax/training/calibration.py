@@ -92,8 +92,8 @@ def normalization(
 
   They make the mean squared error of sat_R(shift(a, s) + b) against the wanted
   output small. Tried are the present shift and its neighbours, each with the
-  rounded mean of the difference as b, and from there on what is better nearby,
-  as the mean does not know of sat_R.
+  rounded mean of the difference as b, and from there and from the present b on
+  what is better nearby, as the mean does not know of sat_R.
 
   Args:
     sums: what the register gives, int `[n, C]`.
@@ -129,15 +129,19 @@ def _of_channel(
     y = np.clip(y, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     return counts @ np.square(y) - 2 * totals @ y
 
-  best = (int(costs_of(shift, np.array([bias]))[0]), 0, shift, bias)
+  def descended(s: int, start: int) -> tuple[int, int, int, int]:
+    cost, b = _descend(lambda b: costs_of(s, b), start)
+    return cost, 1 + abs(s - shift), s, b
+
+  # Of equally good ones the present, or else those of the nearest shift.
+  best = min(
+    (int(costs_of(shift, np.array([bias]))[0]), 0, shift, bias),
+    descended(shift, bias),
+  )
   for s in (shift, shift - 1, shift + 1):
     if integer.SHIFT_MIN <= s <= integer.SHIFT_MAX:
       difference = int(totals.sum() - counts @ _shifted(values, s))
-      cost, b = _descend(
-        lambda b, s=s: costs_of(s, b), _rounded_mean(difference, len(sums))
-      )
-      # Equally good ones are taken from the first shift that has them.
-      best = min(best, (cost, 1 + abs(s - shift), s, b))
+      best = min(best, descended(s, _rounded_mean(difference, len(sums))))
   return best[2:]
 
 
