@@ -247,7 +247,8 @@ def _training(options) -> ml_collections.ConfigDict:
   training.gate_share = 0.5
   # Ranges that start `range_start` times as wide as the registers', 1 for none,
   # and shrink to them: a layer's while fewer of its sums than `range_bound`
-  # leave it, and all of them by this share of the steps. Instead of gates.
+  # leave it, and all of them by this share of the steps. In place of gates
+  # where `gate_share` is 0, otherwise beside them.
   training.range_start = 1.0
   training.range_share = 0.5
   training.range_bound = 0.01

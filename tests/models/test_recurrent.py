@@ -11,11 +11,12 @@ from bnn_jax.nn import integer
 from tests import tiny
 
 MODE = toolbox.Mode(False, 1.0, False)
+REGISTER = accumulator_lib.Accumulator(4, 'wrap', 1)
 
 
-def binary_tools(variant):
+def binary_tools(variant, accumulator=REGISTER):
   return variants.make(
-    variant, 3, accumulator=accumulator_lib.Accumulator(4, 'wrap', 1),
+    variant, 3, accumulator=accumulator,
     stream=integer.StreamFormat(8, 4), levels=2, norm_variant='fused',
     weight_gradient='hard_tanh', activation_gradient='approx_sign',
     integers=False,
@@ -86,6 +87,26 @@ def test_overflow_is_counted_in_every_frame():
   outside = ((gates < -1) | (gates >= 1)).sum((2,))
   assert np.array_equal(counts['persistent'], outside)
   assert outside.sum() > 0
+
+
+def test_a_range_of_a_training_reaches_every_frame():
+  x, train = inputs(), MODE._replace(train=True)
+  overflow = recurrent.Gru(16, binary_tools('overflow'))
+  variables = tiny.initialized(overflow, x, MODE)
+  wide = {name: {'factor': jnp.float32(64)} for name in ('gates', 'candidate')}
+
+  def states(tools, **ranges):
+    layer = recurrent.Gru(16, tools)
+    return tiny.jitted(lambda x: layer.apply(
+      variables | ranges, x, train, mutable=['batch_stats']
+    )[0])(x)
+
+  narrow = states(binary_tools('overflow'))
+  ranged = states(binary_tools('overflow'), ranges={'step': wide})
+  assert not np.array_equal(narrow, ranged)
+  # Of 3 operands, the sums of the input overflow no register.
+  exact = accumulator_lib.Accumulator(16, 'exact', 1)
+  assert np.array_equal(states(binary_tools('overflow', exact)), ranged)
 
 
 def test_both_directions_stand_side_by_side():
