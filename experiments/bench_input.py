@@ -1,6 +1,6 @@
 """Clips a second that the input gives and that training takes.
 
-  python -m experiments.bench_input data=folder,data_dir=PATH
+  python -m experiments.bench_input data=folder,data_dir=PATH --json FILE
 
 The argument is the string of options of configs/kws.py, by default none. The
 pipeline runs alone, then the training step on one batch that it gave. Input
@@ -10,6 +10,7 @@ share.
 
 import argparse
 import contextlib
+import pathlib
 import statistics
 import time
 
@@ -21,18 +22,25 @@ from bnn_jax.training import inputs
 from bnn_jax.training import setup
 from bnn_jax.training import state as state_lib
 from bnn_jax.training import steps as steps_lib
-from configs import kws
+from experiments import bench_machine
+from experiments import plan
+from experiments import program
 
 # A round is so many batches; the first one is not counted.
 ROUNDS, BATCHES = 5, 20
 
 
-def main() -> None:
-  """Prints both speeds and their ratio."""
+def main(arguments: list[str]) -> None:
+  """Prints both speeds and their ratio.
+
+  Args:
+    arguments: of the command line.
+  """
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('options', nargs='?', default='')
-  options = parser.parse_args().options
-  config = kws.get_config(options)
+  parser.add_argument('--json', type=pathlib.Path, help='file to write')
+  args = parser.parse_args(arguments)
+  config = plan.config(plan.CONFIG, args.options)
   source = setup.open_split(config, 'training')
   print(f'{len(source)} clips, {choice.describe()}', flush=True)
   batches = pipeline.train_iterator(
@@ -48,6 +56,13 @@ def main() -> None:
   print(f'input alone      {read:9,.0f} clips/s')
   print(f'training step    {trained:9,.0f} clips/s')
   print(f'ratio            {read / trained:9.2f}')
+  if args.json:
+    bench_machine.write(args.json, {
+      'machine': bench_machine.machine(), 'source': config.data.source,
+      'size': config.model.size, 'clips': len(source),
+      'input_clips_per_second': read,
+      'training_clips_per_second': trained, 'ratio': read / trained,
+    })
 
 
 def clips_per_second(run, clips: int) -> float:
@@ -91,4 +106,4 @@ def training_step(config, source, batch):
 
 
 if __name__ == '__main__':
-  main()
+  program.run(main)

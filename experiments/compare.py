@@ -13,6 +13,7 @@ its end writes compare<budget>.md, .csv, .json and .svg into --results.
 
 import argparse
 from collections.abc import Sequence
+import json
 import pathlib
 import shlex
 import sys
@@ -24,6 +25,7 @@ from experiments import compare_data
 from experiments import compare_plan
 from experiments import compare_plot
 from experiments import compare_table
+from experiments import data_identity
 from experiments import plan
 from experiments import program
 from experiments import records
@@ -39,29 +41,28 @@ _PHASES = {'choose': (False,), 'judge': (True,), 'both': (False, True)}
 def trainings(
   units: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
   book: records.Book, judge: bool,
-) -> list[plan.Run]:
-  """What a phase has to train; what it cannot tell yet, it names.
+) -> tuple[list[plan.Run], list[compare_plan.Unit]]:
+  """What a phase has to train.
 
   Args:
     units: the networks.
     planned: how they are trained.
     book: of the results.
     judge: whether it is the second phase.
+
+  Returns:
+    The trainings, and the networks for which none of the first phase has ended
+    well, so that it cannot be told yet.
   """
   if not judge:
     lists = [planned.choosing(unit) for unit in units]
     # Of one candidate there is nothing to choose.
-    return [run for runs in lists if len(runs) > 1 for run in runs]
-  found = []
-  for unit in units:
-    runs = planned.judging(unit, book)
-    if runs is None:
-      print(
-        f'{unit.name}: no candidate has ended well; --phase=choose first',
-        file=sys.stderr,
-      )
-    found += runs or []
-  return found
+    return [run for runs in lists if len(runs) > 1 for run in runs], []
+  judged = [(unit, planned.judging(unit, book)) for unit in units]
+  return (
+    [run for _, runs in judged for run in runs or []],
+    [unit for unit, runs in judged if runs is None],
+  )
 
 
 def write(
@@ -76,22 +77,22 @@ def write(
     book: of the results.
     command: that asked for it.
   """
-  options = planned.config(units[0]).data.to_dict()
+  options = planned.data()
   data = compare_data.describe(options)
   title = (
     f'{data.title}, protocol {options["protocol"]}, {planned.budget} epochs, '
     f'at most {planned.seeds} seeds'
   )
   rows = compare_table.rows(units, planned, book, data)
-  path = planned.results / f'compare{planned.budget}.md'
+  path = _table(planned)
   text = compare_table.markdown(rows, title)
   collect.write(path, text)
   collect.write(path.with_suffix('.csv'), compare_table.comma_separated(rows))
   workdir.write_json(
     path.with_suffix('.json'), {
       'title': title, 'command': command,
-      'seeds': planned.seeds, 'protocol': options['protocol'], 'data': options,
-      'rows': rows,
+      'seeds': planned.seeds, 'protocol': options['protocol'],
+      'data': data_identity.identity(options), 'rows': rows,
     }
   )
   compare_plot.write(
@@ -99,6 +100,31 @@ def write(
   )
   print(text, end='')
   print(f'{path} and .csv, .json, .svg beside it')
+
+
+def _table(planned: compare_plan.Plan) -> pathlib.Path:
+  return planned.results / f'compare{planned.budget}.md'
+
+
+def _check_place(planned: compare_plan.Plan) -> None:
+  """Refuses data that are not there, or not those of the table there."""
+  options = planned.data()
+  compare_data.describe(options)
+  path = _table(planned).with_suffix('.json')
+  if not path.exists():
+    return
+  try:
+    there = json.loads(path.read_text())
+    title, data = there['title'], there['data']
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise errors.UserError(
+      f'{path} is no table of a comparison ({error!r}); remove it or choose '
+      'another --results.'
+    ) from error
+  if data != data_identity.identity(options):
+    raise errors.UserError(
+      f'{path} is of other data ({title}); choose another --results.'
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +168,20 @@ def _tabulated(
   ]
 
 
+def _list(
+  units: Sequence[compare_plan.Unit], planned: compare_plan.Plan,
+  options: argparse.Namespace,
+) -> None:
+  """Prints the commands that can be told before anything is trained."""
+  book = records.Book(options.results)
+  for judge in _PHASES[options.phase]:
+    runs, undecided = trainings(units, planned, book, judge)
+    for run in runs:
+      print(shlex.join(run.command))
+    for unit in undecided:
+      print(f'{unit.name} is judged by what will be chosen', file=sys.stderr)
+
+
 def main(arguments: list[str]) -> int:
   """Runs a comparison.
 
@@ -149,7 +189,7 @@ def main(arguments: list[str]) -> int:
     arguments: of the command line.
 
   Returns:
-    The exit status: 1 if a training failed.
+    The exit status: 1 if a training failed or cannot be told yet.
   """
   options = _parser().parse_args(arguments)
   sweep.check_positive(
@@ -175,19 +215,25 @@ def main(arguments: list[str]) -> int:
   # The table has all of them, so it is not after hours that one is refused.
   for unit in everything:
     planned.config(unit)
+  if options.list:
+    _list(units, planned, options)
+    return 0
+  _check_place(planned)
   book = records.Book(options.results)
   failed = []
+  undecided: list[compare_plan.Unit] = []
   for judge in _PHASES[options.phase]:
-    runs = trainings(units, planned, book, judge)
-    if options.list:
-      for run in runs:
-        print(shlex.join(run.command))
-    else:
-      failed += sweep.sweep(runs, book, options)
-  if not options.list:
-    command = shlex.join(['python', '-m', 'experiments.compare', *arguments])
-    write(_tabulated(everything, planned, book), planned, book, command)
-  return sweep.tell(failed)
+    runs, undecided = trainings(units, planned, book, judge)
+    failed += sweep.sweep(runs, book, options)
+  command = shlex.join(['python', '-m', 'experiments.compare', *arguments])
+  write(_tabulated(everything, planned, book), planned, book, command)
+  for unit in undecided:
+    print(
+      f'failed: {unit.name}: no candidate has ended well; run --phase=choose '
+      'first',
+      file=sys.stderr,
+    )
+  return max(sweep.tell(failed), int(bool(undecided)))
 
 
 if __name__ == '__main__':

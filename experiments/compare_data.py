@@ -1,14 +1,16 @@
 """What a data set may be called in a table."""
 
 from collections.abc import Mapping
-import pathlib
 from typing import Any
 from typing import NamedTuple
 
 from bnn_jax.data import labels
+from bnn_jax.data import layout
 
 # Clips of the words in the archives (Warden 2018).
 _OFFICIAL = {64_721: 'V1', 105_829: 'V2'}
+# And all clips in the canonical test archives.
+_TEST_ARCHIVES = {3_081: 'V1', 4_890: 'V2'}
 
 
 class DataSet(NamedTuple):
@@ -31,17 +33,23 @@ def describe(data: Mapping[str, Any]) -> DataSet:
 
   Args:
     data: the configuration's branch `data`.
+
+  Raises:
+    UserError: a folder that it names does not exist.
   """
   if data['source'] == 'tfds':
     return DataSet('Speech Commands V2, test archive', 'V2', True)
   if data['source'] == 'synthetic':
     return DataSet('synthetic corpus', '')
-  folder = pathlib.Path(data['data_dir']).expanduser()
+  folder = layout.existing(data['data_dir'], 'data.data_dir')
   clips = sum(1 for word in labels.WORDS for _ in (folder / word).glob('*.wav'))
-  archive = bool(data['test_dir'])
-  tested = ', test archive' if archive else ''
-  if clips in _OFFICIAL:
-    version = _OFFICIAL[clips]
-    return DataSet(f'Speech Commands {version}{tested}', version, archive)
+  version = _OFFICIAL.get(clips, '')
   size = f'{round(clips / 1000)}k' if clips >= 1000 else f'{clips}'
-  return DataSet(f'Speech Commands subset ({size} clips){tested}', '', archive)
+  title = f'Speech Commands {version or f"subset ({size} clips)"}'
+  if not data['test_dir']:
+    return DataSet(title, version)
+  folder = layout.existing(data['test_dir'], 'data.test_dir')
+  tests = sum(1 for _ in folder.glob('*/*.wav'))
+  if version and _TEST_ARCHIVES.get(tests) == version:
+    return DataSet(f'{title}, test archive', version, True)
+  return DataSet(f'{title}, {tests:,} test clips of its own', version)

@@ -87,7 +87,7 @@ class Plan:
   def is_known(self, unit: Unit, book: records.Book) -> bool:
     """Whether any of its trainings has ended well."""
     runs = self.choosing(unit) + (self.judging(unit, book) or [])
-    return _has_ended(runs, book)
+    return _ended(runs, book) > 0
 
   def judging(
     self, unit: Unit, book: records.Book
@@ -105,16 +105,25 @@ class Plan:
   def as_judged(self, unit: Unit, book: records.Book) -> 'Plan':
     """The same with as many rates as the judged network was chosen from.
 
-    Calls may have tried more rates of one network than of another. What has
-    not been judged by any number of rates keeps those of this plan.
+    Calls may have tried more rates of one network than of another. Of those
+    that were judged the one with the most seeds counts, then the one with the
+    most rates: to try more never takes seeds from a row. What has not been
+    judged by any number of rates keeps those of this plan.
     """
-    for count in range(len(RATES), 0, -1):
+    found, most = self, 0
+    for count in range(1, len(RATES) + 1):
       last = dataclasses.replace(self, rates=RATES[count - 1:count])
+      if count > 1 and not _accuracies(last.choosing(unit), book):
+        continue
       tried = dataclasses.replace(self, rates=RATES[:count])
-      if (count == 1 or _accuracies(last.choosing(unit), book)) \
-          and _has_ended(tried.judging(unit, book) or [], book):
-        return tried
-    return self
+      seeds = _ended(tried.judging(unit, book) or [], book)
+      if seeds and seeds >= most:
+        found, most = tried, seeds
+    return found
+
+  def data(self) -> dict[str, Any]:
+    """The branch `data` of all configurations."""
+    return plan.config(plan.CONFIG, self.options).data.to_dict()
 
   def config(self, unit: Unit) -> ml_collections.ConfigDict:
     """The unit's configuration by its own recipe."""
@@ -193,5 +202,5 @@ def _accuracies(
   }
 
 
-def _has_ended(runs: Sequence[plan.Run], book: records.Book) -> bool:
-  return any(book.outcome(run.digest) is not None for run in runs)
+def _ended(runs: Sequence[plan.Run], book: records.Book) -> int:
+  return sum(book.outcome(run.digest) is not None for run in runs)

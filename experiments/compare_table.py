@@ -67,15 +67,18 @@ def rows(
     own = by_key.get((*unit.key[:2], 'float'), _NO_ROW)
     row['marks'] = _marks(row, unit, data, planned, ours=ours, own=own)
     if row['accuracy'] is not None:
-      row['marks'] += _choice(tried.choosing(unit), book)
+      row['marks'] += _choice(unit, tried.choosing(unit), book)
     row['published'] = [_text(one) for one in _published(unit)]
   return found
 
 
-def _choice(candidates: Sequence[plan.Run], book: records.Book) -> list[str]:
+def _choice(
+  unit: compare_plan.Unit, candidates: Sequence[plan.Run], book: records.Book
+) -> list[str]:
   """What a reader must know of how a recipe was chosen."""
   if len(candidates) == 1:
-    return ['untuned']
+    is_ours = unit.method.name == compare_methods.OURS
+    return ['tuned before' if is_ours else 'untuned']
   failed = sum(book.has_failed(run.digest) for run in candidates)
   unended = sum(book.outcome(run.digest) is None for run in candidates)
   counts = (failed, 'failed'), (unended - failed, 'not run')
@@ -169,6 +172,8 @@ def _marks(row, unit, data, planned, *, ours: Row, own: Row) -> list[str]:
     marks.append('undertrained')
   if row['accuracy'] < LEARNED:
     marks.append('did not learn')
+  if unit.variant != 'float' and unit.method.real_parts:
+    marks.append(f'not exported: {unit.method.real_parts} stay real')
   published = _published(unit)
   if published:
     tested = planned.config(unit).data

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from bnn_jax import errors
 from bnn_jax.models import profile
 from bnn_jax.training import setup
+from experiments import compare_methods
 
 # As `experiments.compare` calls our network.
 OURS = 'ours'
@@ -53,9 +54,8 @@ LARGE = tuple(Name(*each) for each in (
 # counted, as integers of 8 bits; the rest, element by element, is not, which
 # makes a twin no dearer.
 REAL_PARTS = {
-  'crnn': 'gates', 'mhatt_rnn': 'gates, attention',
-  'kwt': 'attention, layer normalization',
-  'bc_resnet': 'means over frequency, SiLU',
+  method.name: method.real_parts
+  for method in compare_methods.METHODS if method.real_parts
 }
 
 

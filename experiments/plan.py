@@ -16,6 +16,7 @@ from typing import NamedTuple
 import ml_collections
 
 from bnn_jax import errors
+from experiments import data_identity
 
 CONFIG = 'configs/kws.py'
 # What settings are chosen by, and what chosen ones are judged by.
@@ -47,7 +48,7 @@ class Run(NamedTuple):
     setting: its name.
     seed: of the training.
     config: the whole configuration.
-    digest: of the configuration but its name.
+    digest: of the configuration but its name and the places of its data.
     command: the words of the command that trains and judges it.
     workdir: of that command.
     splits: to judge it by.
@@ -174,6 +175,7 @@ def run(
     command.append(f'--splits={",".join(splits)}')
   plain = made.to_dict()
   del plain['name']
+  plain['data'] = data_identity.identity(plain['data'])
   return Run(
     ablation, setting.name, seed, made, digest(plain), tuple(command),
     workdir, splits,

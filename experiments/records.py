@@ -17,6 +17,7 @@ from bnn_jax import errors
 from bnn_jax.data import labels
 from bnn_jax.training import setup
 from bnn_jax.training import workdir
+from experiments import data_identity
 from experiments import plan
 
 RESULTS, READS = 'results.jsonl', 'reads.jsonl'
@@ -113,9 +114,10 @@ def write_speakers(folder: pathlib.Path, run: plan.Run) -> str:
     run: the training.
 
   Returns:
-    The name of the file; it follows from the configuration of the data.
+    The name of the file; it follows from what the data are.
   """
-  name = f'speakers-{plan.digest(run.config.data.to_dict())}.json'
+  data = data_identity.identity(run.config.data.to_dict())
+  name = f'speakers-{plan.digest(data)}.json'
   if not (folder / name).exists():
     workdir.write_json(folder / name, {
       split: _speakers(setup.open_split(run.config, split))

@@ -2,6 +2,7 @@ import base64
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert found['title'] == title
   assert found['seeds'] == 2
   assert found['protocol'] == 'official'
-  assert found['data']['data_dir'] == str(speech)
+  assert str(speech) not in str(found['data'])
   assert found['command'].startswith('python -m experiments.compare --results=')
   assert found['command'].endswith(" '--only=^(dnn|ours-M-[fw])'")
   rows = {(r['name'], r['size'], r['variant']): r for r in found['rows']}
@@ -118,7 +119,7 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert ours['accuracy'] == pytest.approx(75.0)
   assert ours['deviation'] == pytest.approx(10 / 2**0.5)
   assert (ours['accumulator_bits'], ours['overflow_mode']) == (7, 'wrap')
-  assert ours['marks'] == ['untuned']
+  assert ours['marks'] == ['tuned before']
   assert rows['ours', 'M', 'binary']['marks'] == ['not run']
   assert rows['ours', 'M', 'binary']['accuracy'] is None
   markdown = (tmp_path / 'compare2.md').read_text()
@@ -170,13 +171,43 @@ def test_one_failure_does_not_stop_the_rest(
 def test_phases_alone(tmp_path, speech, pretend, no_costs, capsys):
   tried, _ = pretend
   only = '--only=dnn-S-float'
-  compare.main(words(tmp_path, speech, only, '--phase=judge'))
+  assert compare.main(words(tmp_path, speech, only, '--phase=judge')) == 1
   assert tried == []
-  assert 'no candidate has ended well' in capsys.readouterr().err
+  assert 'dnn-S-float: no candidate has ended' in capsys.readouterr().err
   compare.main(words(tmp_path, speech, only, '--phase=choose', '--tuning=2'))
   assert [split for _, split, _ in tried] == ['dev'] * 4
   compare.main(words(tmp_path, speech, only, '--phase=judge', '--tuning=2'))
   assert [split for _, split, _ in tried[4:]] == ['validation'] * 2
+
+
+def test_the_place_of_the_data_does_not_matter(
+  tmp_path, speech, pretend, no_costs
+):
+  tried, _ = pretend
+  only = '--only=dnn-S-binary'
+  assert compare.main(words(tmp_path / 'r', speech, only)) == 0
+  assert len(tried) == 2
+  moved = shutil.copytree(speech, tmp_path / 'moved')
+  assert compare.main(words(tmp_path / 'r', moved, only)) == 0
+  assert len(tried) == 2
+
+
+def test_a_table_of_other_data_is_kept(tmp_path, speech, pretend, no_costs):
+  tried, _ = pretend
+  only, folder = '--only=dnn-S-binary', tmp_path / 'r'
+  compare.main(words(folder, speech, only))
+  table = folder / 'compare2.json'
+  before = table.read_bytes()
+  other = shutil.copytree(speech, tmp_path / 'other')
+  next(other.glob('yes/*.wav')).unlink()
+  with pytest.raises(errors.UserError, match='is of other data .Speech.*30'):
+    compare.main(words(folder, other, only))
+  with pytest.raises(errors.UserError, match='is not a folder'):
+    compare.main(words(folder, tmp_path / 'none', only))
+  assert table.read_bytes() == before and len(tried) == 2
+  table.write_text('{}')
+  with pytest.raises(errors.UserError, match='is no table of a comparison'):
+    compare.main(words(folder, speech, only))
 
 
 def test_list(tmp_path, speech, pretend, capsys):

@@ -1,5 +1,8 @@
+import pathlib
+
 import pytest
 
+from bnn_jax import errors
 from experiments import compare_data
 
 
@@ -26,12 +29,28 @@ def test_a_part_is_called_one(speech):
   (26_366, 'Speech Commands subset (26k clips)', ''),
   (105_828, 'Speech Commands subset (106k clips)', ''),
 ])
-def test_what_is_whole_has_every_clip(monkeypatch, clips, title, version):
-  def glob(folder, pattern):
-    assert pattern == '*.wav'
-    return range(clips if folder.name == 'yes' else 0)
+@pytest.mark.parametrize('tests', [3_081, 4_890, 4_889])
+def test_what_is_whole_has_every_clip(
+  monkeypatch, tmp_path, clips, title, version, tests
+):
+  counts = {('yes', '*.wav'): clips, ('t', '*/*.wav'): tests}
+  monkeypatch.setattr(
+    pathlib.Path, 'glob',
+    lambda folder, pattern: range(counts.get((folder.name, pattern), 0)),
+  )
+  test_dir = tmp_path / 't'
+  test_dir.mkdir()
+  assert describe('folder', tmp_path) == (title, version, False)
+  found = describe('folder', tmp_path, test_dir)
+  if (version, tests) in (('V1', 3_081), ('V2', 4_890)):
+    assert found == (f'{title}, test archive', version, True)
+  else:
+    own = f'{title}, {tests:,} test clips of its own'
+    assert found == (own, version, False)
 
-  monkeypatch.setattr(compare_data.pathlib.Path, 'glob', glob)
-  assert describe('folder', 'd') == (title, version, False)
-  assert describe('folder', 'd', '/t') \
-    == (f'{title}, test archive', version, True)
+
+def test_folders_have_to_exist(tmp_path):
+  with pytest.raises(errors.UserError, match='no .data.data_dir. is not a'):
+    describe('folder', tmp_path / 'no')
+  with pytest.raises(errors.UserError, match='no .data.test_dir. is not a'):
+    describe('folder', tmp_path, tmp_path / 'no')

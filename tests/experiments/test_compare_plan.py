@@ -143,7 +143,13 @@ def test_the_rates_that_a_row_was_chosen_from(tmp_path):
   book.write(candidates[3], dev(0.8))
   # What is better by 'dev' has not been judged yet.
   assert rates() == (1.0,)
-  book.write(three.judging(one, book)[1], dev(0.0))
+  first, second = three.judging(one, book)
+  book.write(second, dev(0.0))
+  assert rates() == (1.0, 0.5)
+  # More rates do not take seeds from a row.
+  book.write(made.judging(one, book)[1], dev(0.0))
+  assert rates() == (1.0,)
+  book.write(first, dev(0.0))
   assert rates() == (1.0, 0.5)
 
 

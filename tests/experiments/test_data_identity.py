@@ -1,0 +1,37 @@
+import shutil
+
+from experiments import data_identity
+
+
+def identity(source='folder', **keys):
+  data = {'source': source, 'data_dir': '', 'test_dir': '', 'manual_dir': ''}
+  data_identity._content.cache_clear()
+  return data_identity.identity(data | keys)
+
+
+def test_it_is_what_a_folder_holds(speech, tmp_path):
+  whole = identity(data_dir=str(speech))
+  copy = tmp_path / 'elsewhere'
+  shutil.copytree(speech, copy)
+  assert identity(data_dir=str(copy)) == whole
+  assert str(speech) not in str(whole)
+  next(copy.glob('yes/*.wav')).rename(copy / 'yes' / 'other_nohash_0.wav')
+  renamed = identity(data_dir=str(copy))
+  assert renamed != whole
+  (copy / 'validation_list.txt').write_text('yes/other_nohash_0.wav\n')
+  assert identity(data_dir=str(copy)) not in (whole, renamed)
+  assert identity(data_dir=str(speech), test_dir=str(copy)) != whole
+
+
+def test_other_options_stay():
+  assert identity(protocol='bifsmn')['protocol'] == 'bifsmn'
+
+
+def test_a_folder_that_is_missing_keeps_its_name(tmp_path):
+  path = str(tmp_path / 'no')
+  assert identity(data_dir=path)['data_dir'] == path
+
+
+def test_places_of_other_sources_do_not_count():
+  assert identity('tfds', data_dir='/a', manual_dir='/b') == identity('tfds')
+  assert identity('synthetic', data_dir='/a') == identity('synthetic')
