@@ -25,7 +25,7 @@ CANONICAL_FOLDERS = (
 _LIST_SUFFIX = '_list.txt'
 _OFFICIAL_SPLITS = ('training', 'validation', 'testing')
 # Parts of training, and whether they hold the speakers of `labels.is_dev`.
-_TRAINING_PARTS = {'fit': False, 'dev': True}
+TRAINING_PARTS = {'fit': False, 'dev': True}
 
 
 def existing(folder: str | os.PathLike[str], field: str) -> pathlib.Path:
@@ -67,11 +67,11 @@ def split_names(root: pathlib.Path, split: str) -> list[str]:
     UserError: there is no such split, the lists are inconsistent, there is no
       folder of a word, or one of something else.
   """
-  if split in _TRAINING_PARTS:
+  if split in TRAINING_PARTS:
     names = split_names(root, 'training')
-    return [n for n in names if labels.is_dev(n) == _TRAINING_PARTS[split]]
+    return [n for n in names if labels.is_dev(n) == TRAINING_PARTS[split]]
   lists = _lists(root)
-  splits = (*_OFFICIAL_SPLITS, *_TRAINING_PARTS, *_further(lists))
+  splits = (*_OFFICIAL_SPLITS, *TRAINING_PARTS, *_further(lists))
   if split not in splits:
     raise errors.UserError(
       f"{root} has no split '{split}'; choose one of {', '.join(splits)}."
@@ -125,7 +125,7 @@ def _lists(root: pathlib.Path) -> dict[str, frozenset[str]]:
     path.name.removesuffix(_LIST_SUFFIX): _listed(path)
     for path in sorted(root.glob('[!.]*' + _LIST_SUFFIX))
   }
-  for split in ('training', *_TRAINING_PARTS):
+  for split in ('training', *TRAINING_PARTS):
     if split in lists:
       raise errors.UserError(
         f'{root}/{split}_list.txt has no meaning, as training is every clip'

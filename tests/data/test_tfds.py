@@ -21,6 +21,8 @@ TRAIN = (
   '_unknown_', 'yes', '_silence_', 'yes', '_unknown_', 'no', 'yes',
   '_unknown_', '_unknown_', 'no', '_silence_', '_unknown_',
 )
+# Of these a yes, a no and a silence.
+DEV = ('train/1', 'train/2', 'train/5')
 TEST = ('_silence_', 'no', '_unknown_', 'go', '_unknown_')
 
 
@@ -121,6 +123,30 @@ def test_silence_is_scaled_noise_of_the_split(root):
       for noise, scale in zip(recordings, scales, strict=True)
     )
   assert np.array_equal(split[len(split) - 1].audio, clip.audio)
+
+
+def test_dev_and_fit_are_parts_of_training(root, monkeypatch):
+  monkeypatch.setattr(labels, 'is_dev', lambda name: name in DEV)
+  dev, fit = (tfds.TfdsSource(root, split) for split in ('dev', 'fit'))
+  spoken = {
+    clip.name for clip in everything(tfds.TfdsSource(root, 'training'))
+    if clip.name.startswith('train/')
+  }
+  # A clip of a command each; and what of the kept unknown words has a number.
+  assert [clip.name for clip in everything(dev)] == [
+    *(name for name in DEV if name in spoken), '_silence_/dev-0',
+  ]
+  assert {clip.name for clip in everything(fit)} == spoken - set(DEV) | {
+    '_silence_/fit-0', '_silence_/fit-1',
+  }
+  (heard,), (other,) = dev.background, fit.background
+  assert np.array_equal(heard, one_second(audio('train', 2)))
+  assert np.array_equal(other, one_second(audio('train', 10)))
+
+
+def test_a_tenth_of_training_is_dev():
+  numbers = [f'train/{n}' for n in range(36_000)]
+  assert sum(map(labels.is_dev, numbers)) == pytest.approx(3600, rel=0.05)
 
 
 def test_testing_is_the_whole_archive(root):
