@@ -7,10 +7,10 @@ The first line needs no training and prints what each network costs: the binary
 twins of ten published methods, and of two cheaper ones, on the array that an
 accelerator usually has (16-bit accumulators, full batch normalization by a
 pipelined Booth multiplier), ours on that and on narrow ones. The second reads
-accuracies of one data set, sets the smallest of our networks that is not below
-a twin beside it, and says by how much it takes less and is faster; twins that
-are undertrained support no claim, and with fewer than six of the ten methods
-there is none. `docs/accelerator.md` defines what is compared.
+accuracies of one data set, sets the smallest of our networks that is surely not
+below a twin beside it, and says by how much it takes less and is faster; twins
+that are undertrained support no claim, and with fewer than six of the ten
+methods there is none. `docs/accelerator.md` defines what is compared.
 """
 
 import argparse

@@ -58,7 +58,8 @@ def sentences(
     ]
   found = [
     f'Compared with {len(ten)} binary twins of {len(methods)} of the ten '
-    'methods, each with the smallest of our networks that is not below it.'
+    'methods, each with the smallest of our networks that leads it by at '
+    'least the standard error of the difference.'
   ]
   for measure, words in (LESS | FASTER | DOUBTS).items():
     values = _values(ten, measure)

@@ -14,7 +14,7 @@ class Match(NamedTuple):
   """Our network on its array beside a twin on the usual one.
 
   Attributes:
-    ours: the smallest of our networks that is not below the twin.
+    ours: the smallest of our networks that is surely not below the twin.
     arrangement: of the units of both, the one that is better for the twin.
     less: by each of `headline_costs.MEASURES`, 1 minus our share of the twin's.
     faster: by each of `headline_costs.SPEEDS`, our speed by the twin's minus
@@ -100,7 +100,7 @@ def _match(
     result: headline_costs.best(points).area_time
     for result, points in found.items()
   }
-  chosen = headline_results.smallest(list(ours), costs, twin.accuracy)
+  chosen = headline_results.smallest(list(ours), costs, twin)
   if chosen is None:
     return None
   best = headline_costs.best(found[chosen])

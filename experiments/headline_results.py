@@ -9,6 +9,7 @@ and its `marks`, some of which forbid to claim anything.
 from collections.abc import Mapping
 from collections.abc import Sequence
 import json
+import math
 import pathlib
 from typing import Any
 from typing import NamedTuple
@@ -48,6 +49,11 @@ class Result(NamedTuple):
   seeds: int
   unfit: str
   command: str
+
+  @property
+  def standard_error(self) -> float:
+    """Of the accuracy; 0 of a single seed."""
+    return (self.deviation or 0.0) / self.seeds**0.5 if self.seeds else 0.0
 
   @property
   def machine(self) -> headline_costs.Machine:
@@ -130,19 +136,26 @@ def _result(row: Mapping[str, Any]) -> Result:
 
 
 def smallest(
-  ours: Sequence[Result], costs: Mapping[Result, float], accuracy: float
+  ours: Sequence[Result], costs: Mapping[Result, float], twin: Result
 ) -> Result | None:
-  """The smallest of our networks that is not below an accuracy.
+  """The smallest of our networks that is surely not below a twin.
+
+  It leads by at least the standard error of the difference of both means, to
+  which a single seed adds nothing, since its deviation is not known.
 
   Args:
     ours: results.
     costs: area times time of each, which chooses among registers of one size.
-    accuracy: to reach.
+    twin: whose accuracy is to be reached.
 
   Returns:
     The result, or None where no network reaches it.
   """
-  reached = [result for result in ours if result.accuracy >= accuracy]
+  reached = [
+    result for result in ours
+    if result.accuracy - twin.accuracy
+    >= math.hypot(result.standard_error, twin.standard_error)
+  ]
   return min(reached, default=None, key=lambda result: (
     headline_networks.SIZES.index(result.name.size), costs[result]
   ))

@@ -66,7 +66,8 @@ def test_claims():
   found = headline_claims.sentences(compared)
   assert found[0] == (
     'Compared with 6 binary twins of 6 of the ten methods, each with the '
-    'smallest of our networks that is not below it.'
+    'smallest of our networks that leads it by at least the standard error of '
+    'the difference.'
   )
   assert found[2] == (
     'On-chip computation by (b), area x busy time: 50.0 % less than the best '

@@ -29,7 +29,7 @@ def networks(monkeypatch):
 def result(method, size, accuracy, bits=16, mode='exact', unfit=''):
   name = headline_networks.Name(method, size)
   return headline_results.Result(
-    name, bits, mode, accuracy, 0.001, 3, unfit, 'python'
+    name, bits, mode, accuracy, None, 1, unfit, 'python'
   )
 
 

@@ -15,10 +15,10 @@ def row(name='ds_cnn', size='S', variant='binary', accuracy=90.0, **fields):
   } | fields
 
 
-def ours(size, bits, accuracy, mode='wrap'):
+def ours(size, bits, accuracy, mode='wrap', deviation=None):
   return row(
     'ours', size, f'{mode}{bits}', accuracy, accumulator_bits=bits,
-    overflow_mode=mode,
+    overflow_mode=mode, deviation=deviation,
   )
 
 
@@ -26,6 +26,11 @@ def read(folder, rows):
   path = folder / 'compare.json'
   path.write_text(json.dumps({'title': 'clips', 'rows': rows}))
   return headline_results.read(path)
+
+
+def twin(folder, accuracy):
+  (found,) = read(folder, [row('res', 'res8', accuracy=100 * accuracy)]).twins
+  return found._replace(deviation=None, seeds=1)
 
 
 def test_twins_and_ours(tmp_path):
@@ -87,9 +92,23 @@ def test_the_smallest_that_is_not_below(tmp_path):
     (0.90, 'ours S, wrap 8'), (0.91, 'ours M, wrap 7'),
     (0.93, 'ours M, wrap 8'), (0.931, 'ours L, wrap 7'),
   ):
-    chosen = headline_results.smallest(found, costs, accuracy)
+    chosen = headline_results.smallest(found, costs, twin(tmp_path, accuracy))
     assert str(chosen) == name
-  assert headline_results.smallest(found, costs, 0.96) is None
+  assert headline_results.smallest(found, costs, twin(tmp_path, 0.96)) is None
+
+
+def test_a_lead_within_the_error_is_none(tmp_path):
+  found = read(tmp_path, [
+    ours('S', 8, 90.0, deviation=0.5), ours('M', 8, 91.0, deviation=0.5),
+  ]).ours
+  costs = dict.fromkeys(found, 1.0)
+  # Ours deviates by 0.5 points over 3 seeds, whose mean errs by 0.289.
+  for accuracy, deviation, seeds, name in (
+    (0.899, None, 1, 'ours M, wrap 8'), (0.897, None, 1, 'ours S, wrap 8'),
+    (0.897, 0.01, 3, 'ours M, wrap 8'), (0.897, 0.001, 9, 'ours S, wrap 8'),
+  ):
+    other = twin(tmp_path, accuracy)._replace(deviation=deviation, seeds=seeds)
+    assert str(headline_results.smallest(found, costs, other)) == name
 
 
 def test_methods_of_the_ten():
