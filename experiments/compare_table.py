@@ -29,13 +29,13 @@ _NO_ROW: Row = {'accuracy': None, 'testing': None, 'seeds': 0}
 _HEAD = (
   'method', 'size', 'variant', 'parameters', 'MACs by width',
   'bit operations', 'register', 'test, %', 'validation and test, %', 'seeds',
-  'learning rates', 'recipe', 'published', 'mark',
+  'learning rates', 'recipe', 'device', 'published', 'mark',
 )
 _COLUMNS = (
   'method', 'size', 'variant', 'parameters', 'macs', 'macs_by_width', 'ace',
   'bit_operations', 'accumulator_bits', 'overflow_mode', 'testing',
   'testing_deviation', 'accuracy', 'deviation', 'seeds',
-  'learning_rates', 'recipe', 'published', 'marks', 'command',
+  'learning_rates', 'recipe', 'devices', 'published', 'marks', 'command',
 )
 
 
@@ -119,7 +119,7 @@ def _accuracies(runs: Sequence[plan.Run], book: records.Book) -> Row:
     if (outcome := book.outcome(run.digest)) is not None
   }
   row: Row = {
-    'seeds': len(lines), 'recipe': None, 'command': None,
+    'seeds': len(lines), 'recipe': None, 'command': None, 'devices': [],
     **dict.fromkeys(
       ('testing', 'testing_deviation', 'accuracy', 'deviation')
     ),
@@ -135,6 +135,7 @@ def _accuracies(runs: Sequence[plan.Run], book: records.Book) -> Row:
   return row | {
     'recipe': '-'.join(runs[0].setting.rsplit('-', 2)[1:]),
     'command': shlex.join(runs[0].command),
+    'devices': sorted({line['device'] for line in lines.values()}),
     'testing': 100 * testing, 'testing_deviation': _percent(spread),
     'accuracy': 100 * mean, 'deviation': _percent(deviation),
   }
@@ -231,7 +232,8 @@ def _cells(row: Row) -> list[str]:
     _accuracy(row['testing'], row['testing_deviation']),
     _accuracy(row['accuracy'], row['deviation']),
     str(row['seeds']), str(row['learning_rates']), row['recipe'] or '',
-    '; '.join(row['published']), ', '.join(row['marks']),
+    '; '.join(row['devices']), '; '.join(row['published']),
+    ', '.join(row['marks']),
   ]
 
 

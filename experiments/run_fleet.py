@@ -126,6 +126,8 @@ def _train(group, data, keep) -> Iterator[tuple[plan.Run, dict[str, Any]]]:
     'clips_per_second': seen / statistics.median(epochs[1:] or epochs),
     'engine': choice.choose(None),
     'device': f'{jax.devices()[0].platform} {jax.devices()[0].device_kind}',
+    'jax': jax.__version__,
+    'environment': workdir_lib.environment(),
   }
   judge = _Judge(configs[0], data)
   for i, one in enumerate(group):

@@ -75,7 +75,8 @@ def _outcome(one, workdir, seconds) -> dict[str, Any]:
   return outcome_lib.outcome(
     one.config, results['splits'], wall_seconds=seconds, members=1,
     clips_per_second=_speed(workdir), engine=provenance['engine'],
-    device=provenance['devices'][0],
+    device=provenance['devices'][0], jax=provenance['versions']['jax'],
+    environment=provenance['environment'],
   )
 
 

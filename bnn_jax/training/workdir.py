@@ -23,6 +23,7 @@ PACKAGES = ('bnn_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
             'grain', 'numpy', 'tensorflow-datasets')
 CONFIG, PROVENANCE = 'config.json', 'provenance.json'
 METRICS, RESULTS = 'metrics.jsonl', 'results.json'
+_VARIABLES = ('XLA_FLAGS', 'JAX_PLATFORMS', 'BNN_JAX_OVERFLOW_ENGINE')
 CHECKPOINTS = 'checkpoints'
 # Of a workdir whose integers were calibrated, not trained.
 CALIBRATION = 'calibration.json'
@@ -259,7 +260,15 @@ def provenance(seed: int) -> dict[str, Any]:
     'engine': choice.choose(None),
     'engine_notes': choice.describe(),
     'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
+    'environment': environment(),
     'started': datetime.datetime.now().astimezone().isoformat('T', 'seconds'),
+  }
+
+
+def environment() -> dict[str, str]:
+  """The variables that decide how numbers are computed, where they are set."""
+  return {
+    name: os.environ[name] for name in _VARIABLES if name in os.environ
   }
 
 

@@ -53,7 +53,10 @@ def outcome(run, right):
     'clips': 10, 'accuracy_deployed': right / 10, 'accuracy_exact': right / 10,
     'right_deployed': packed.decode(), 'changed_decisions': 0,
   }
-  return {'splits': dict.fromkeys(run.splits, split), 'overflow': {}}
+  return {
+    'splits': dict.fromkeys(run.splits, split), 'overflow': {},
+    'device': f'cpu {run.seed}',
+  }
 
 
 @pytest.fixture
@@ -126,11 +129,13 @@ def test_two_phases(tmp_path, speech, pretend, capsys):
   assert markdown in capsys.readouterr().out
   lines = markdown.splitlines()
   assert lines[0] == f'## {title}'
-  assert {line.count('|') for line in lines[2:]} == {15}
+  assert {line.count('|') for line in lines[2:]} == {16}
   assert lines[4].startswith(
     '| DNN | S | float | 79,644 | 32×32: 79,200 | '
   )
-  assert '| real | 70.00 ± 0.00 | 70.00 ± 0.00 | 2 | 1 | own-x1 |' in lines[4]
+  assert (
+    '| real | 70.00 ± 0.00 | 70.00 ± 0.00 | 2 | 1 | own-x1 | cpu 0; cpu 1 |'
+  ) in lines[4]
   with (tmp_path / 'compare2.csv').open() as file:
     table = list(csv.DictReader(file))
   assert len(table) == 9

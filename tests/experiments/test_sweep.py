@@ -1,3 +1,4 @@
+import jax
 import pytest
 
 from bnn_jax import errors
@@ -164,3 +165,5 @@ def test_local_processes(ablation, speech, command, monkeypatch, capsys):
   assert good['splits']['testing']['clips'] == 4
   assert good['members'] == 1 and good['clips_per_second'] > 0
   assert good['device'] == 'cpu cpu'
+  assert good['jax'] == jax.__version__
+  assert good['environment'].items() <= command.environment.items()

@@ -11,14 +11,19 @@ def changed(**accumulator):
   return CONFIG | {'accumulator': CONFIG['accumulator'] | accumulator}
 
 
-def test_prepare_makes_and_knows_its_own(tmp_path):
+def test_prepare_makes_and_knows_its_own(tmp_path, monkeypatch):
   folder = tmp_path / 'a' / 'b'
+  monkeypatch.setenv('XLA_FLAGS', '')
+  monkeypatch.setenv('BNN_JAX_OVERFLOW_ENGINE', 'lax')
+  monkeypatch.delenv('JAX_PLATFORMS', raising=False)
   workdir.prepare(folder, CONFIG, seed=3)
   record = workdir.read_json(folder / 'provenance.json')
   assert record['engine_notes'].startswith(
     f'overflow engine: {record["engine"]} on '
   )
   assert record['seed'] == 3
+  assert record['environment'] \
+    == {'XLA_FLAGS': '', 'BNN_JAX_OVERFLOW_ENGINE': 'lax'}
   assert set(record['versions']) == set(workdir.PACKAGES)
   # A tuple is a list in the file, and yet the same configuration.
   workdir.prepare(folder, CONFIG, seed=3)
