@@ -69,7 +69,12 @@ def load(
   network, variables = setup.model(own), jax.device_get(state.variables())
 
   def answer(q):
-    return network.apply(variables, q, train=False)
+    # As in training, where a binary network has its logits in the student's
+    # scale; by statistics that no longer move, and without dropout.
+    logits, _ = network.apply(
+      variables, q, train=True, frozen=True, mutable=['batch_stats']
+    )
+    return logits
 
   return answer
 

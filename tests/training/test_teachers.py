@@ -2,11 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
 
 from bnn_jax import errors
+from bnn_jax.training import evaluate
+from bnn_jax.training import setup
 from bnn_jax.training import teachers
 from bnn_jax.training import workdir
 
@@ -42,6 +46,29 @@ def test_a_student_learns_from_it(taught):
   # There is no penalty; without a teacher the two are one number.
   assert last['penalty'] == 0
   assert last['loss'] != pytest.approx(last['cross_entropy'], rel=1e-3)
+
+
+@pytest.mark.parametrize('which', ['teacher', 'student'])
+def test_answers_are_the_logits_of_training(taught, which):
+  """Real or binary, in a scale of which a softmax can be taken."""
+  folder = taught[0] / which
+  config = config_of(folder)
+  state = evaluate.restore(config, folder).state
+  config.distillation.teacher = str(folder)
+  answer = teachers.load(config, state.inputs)
+  shape = 8, *setup.input_shape(config).values()
+  q = jax.random.randint(jax.random.key(0), shape, 0, 256, jnp.uint8)
+  found = np.asarray(answer(q))
+  deployed = setup.model(config).apply(
+    jax.device_get(state.variables()), q, train=False
+  )
+  if which == 'teacher':
+    np.testing.assert_allclose(found, deployed, rtol=1e-5)
+  else:
+    # Integers, of which the training knows a small multiple.
+    ratios = found / np.asarray(deployed)
+    np.testing.assert_allclose(ratios, ratios[0, 0], rtol=1e-4)
+    assert 0 < ratios[0, 0] < 0.1
 
 
 def test_none_is_none(taught):
