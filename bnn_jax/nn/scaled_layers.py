@@ -2,7 +2,8 @@
 
 These reproduce the published training and no integer machine: scales belong to
 pairs of input and output channel, which no popcount can sum, and zeros pad, so
-that an operand has three values. Gradients are those of a clipped identity.
+that an operand has three values; over one axis, BiFSMNv2 pads in front of its
+signs. Gradients are those of a clipped identity.
 
 Shape letters: B batch, C input channels, N outputs.
 """
@@ -15,6 +16,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
 from bnn_jax.nn import straight_through
@@ -44,9 +46,11 @@ class ScaledConv(nn.Module):
     del unused
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     latent = self.param(layers.LATENT, layers.latent_init, shape)
-    positions = x.shape[:-1]
+    positions, padding = x.shape[:-1], self.padding
     if not self.kernel_size:
       x = x.reshape(-1, x.shape[-1])
+    if self.learned and len(self.kernel_size) == 1:
+      x, padding = self._padded(x, shape), 'VALID'
     if self.learned:
       x = TwoScaleSign(name='signs')(x)
       centered = self.param('weight_factor', nn.initializers.ones, ()) * latent
@@ -57,14 +61,21 @@ class ScaledConv(nn.Module):
     w = scaled_sign(centered, weight_scales(magnitudes, self.learned))
     # Two signs stand for one input of BiFSMNv2.
     with marks.operands(1, 2 if self.learned else 1):
-      y = self._convolve(x, w)
+      y = self._convolve(x, w, padding)
     if not self.kernel_size:
       y = y.reshape(*positions, self.features)
     if not self.bias:
       return y
     return y + self.param('bias', nn.initializers.zeros, (self.features,))
 
-  def _convolve(self, x, w):
+  def _padded(self, x, shape):
+    """The input with zeros that have signs, as BiFSMNv2's memories have."""
+    ends = geometry_lib.geometry(
+      x.shape, shape, self.strides, self.padding, self.dilation, self.groups
+    ).padding
+    return jnp.pad(x, ((0, 0), *ends, (0, 0)))
+
+  def _convolve(self, x, w, padding):
     if not self.kernel_size:
       return x @ w
     axes = 'HW'[: len(self.kernel_size)]
@@ -73,7 +84,7 @@ class ScaledConv(nn.Module):
       for value in (self.strides, self.dilation)
     )
     return lax.conv_general_dilated(
-      x, w, strides, self.padding, rhs_dilation=dilation,
+      x, w, strides, padding, rhs_dilation=dilation,
       dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
       feature_group_count=self.groups,
     )
