@@ -92,6 +92,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
       if not valid.holds(value):
         raise errors.UserError(f'{key}={value} {valid.remedy}')
   _check_levels(config)
+  _check_curriculum(config)
   setup.check_name(
     'data.training_split', config.data.training_split, TRAINING_SPLITS
   )
@@ -115,6 +116,18 @@ def _check_levels(config: ml_collections.ConfigDict) -> None:
     raise errors.UserError(
       f'model.thermometer_levels={levels} is more than the {2**bits - 1} '
       f'thresholds that model.input_bits={bits} allows; lower it.'
+    )
+
+
+def _check_curriculum(config: ml_collections.ConfigDict) -> None:
+  """What is trained last, by frozen statistics, is what is deployed."""
+  training = config.training
+  most = 1 - training.frozen_share
+  if training.range_start > 1 and training.range_share > most:
+    raise errors.UserError(
+      f'training.range_share={training.range_share} leaves ranges wide while '
+      f'training.frozen_share={training.frozen_share} freezes the statistics; '
+      f'choose at most {most:g}.'
     )
 
 

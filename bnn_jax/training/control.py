@@ -7,7 +7,8 @@ fewer do:
 
   log share += gain * clip(log(rate / bound), -1, 1)
 
-within [1 / LIMIT, LIMIT], where rate is a running mean over some steps.
+within [1 / LIMIT, LIMIT], where rate is a running mean over some steps, which
+begins with the first one's.
 """
 
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ def update(
   control: Control,
   rates: Mapping[str, jax.Array],
   *,
+  step: jax.Array,
   bound: float,
   gain: float,
 ) -> Control:
@@ -59,14 +61,16 @@ def update(
   Args:
     control: before it.
     rates: share of each layer's exact sums outside its range, in this step.
+    step: of the training, counted from 0.
     bound: the rate to keep to, above 0.
     gain: most that log(share) moves; 0 leaves all shares alone.
 
   Returns:
     The new state.
   """
+  kept = jnp.where(step == 0, 0.0, _MOMENTUM)
   means = {
-    path: _MOMENTUM * mean + (1 - _MOMENTUM) * rates[path]
+    path: kept * mean + (1 - kept) * rates[path]
     for path, mean in control.rates.items()
   }
 

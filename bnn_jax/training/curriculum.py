@@ -2,11 +2,12 @@
 
 Each layer trains with a range of its own, `start` times that of its register
 at first. While fewer of its sums than `bound` leave it, the range shrinks by
-the same factor each step; where more do, it waits for the penalty, which acts
-on the range of the moment. No range stays behind the schedule, by which all
-have shrunk to those of their registers at the step `end`:
+the same factor each step, so that a layer which is never held has the range of
+its register at half of `end`. Where more leave it, it waits for the penalty,
+which acts on the range of the moment, until then at the longest: afterwards a
+deadline takes it along, at the same speed, to the step `end`.
 
-  narrowness += speed while rate < bound;  narrowness >= step / end
+  narrowness += 2 / end while rate < bound;  narrowness >= 2 step / end - 1
   factor = start^(1 - narrowness)
 """
 
@@ -15,9 +16,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-
-# Share of the steps up to `end` in which a layer gets there that is never held.
-_QUICKEST = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +56,12 @@ class Curriculum:
     Returns:
       The narrowness in the next step.
     """
-    latest = jnp.minimum((step + 1) / self.end, 1.0)
-    speed = 1 / (_QUICKEST * self.end)
+    speed = 2 / self.end
+    deadline = jnp.clip(speed * (step + 1) - 1, 0.0, 1.0)
 
     def moved(value, rate):
       value = jnp.where(rate < self.bound, value + speed, value)
-      return jnp.clip(value, latest, 1.0)
+      return jnp.clip(value, deadline, 1.0)
 
     return {path: moved(n, rates[path]) for path, n in narrowness.items()}
 

@@ -99,7 +99,7 @@ class Objective:
     z = losses.by_layer(sums)
     factors = self.factors(control)
     if factors:
-      z = {path: sums / factors[path] for path, sums in z.items()}
+      z = {path: value / factors[path] for path, value in z.items()}
     penalty = jnp.zeros(())
     if self.penalty_kind != 'none':
       penalty = losses.overflow_penalty(
@@ -109,7 +109,8 @@ class Objective:
     rates = losses.persistent_rates(z)
     layers = max(len(rates), 1)
     moved = control_lib.update(
-      control, rates, bound=self.overflow_bound, gain=self.control_gain
+      control, rates, step=step, bound=self.overflow_bound,
+      gain=self.control_gain,
     )
     if self.curriculum is not None:
       moved = moved.replace(narrowness=self.curriculum.narrowed(

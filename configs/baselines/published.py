@@ -6,8 +6,9 @@ Data set and pipeline are those of `configs.kws`. The published network has its
 published recipe, which each file quotes: what remains of ours is the number of
 epochs, the input quantized to 8 bits, and, unless a file has others, the shift
 by up to 100 ms and the mel scale from 20 to 7,600 Hz (from 0 to half the sample
-rate in the libraries that BC-ResNet, BiFSMN and MatchboxNet use). Where steps are quoted, their shares of the whole count. The
-binary networks are trained as ours is.
+rate in the libraries that BC-ResNet, BiFSMN and MatchboxNet use). Where steps
+are quoted, their shares of the whole count. The binary networks are trained as
+ours is.
 """
 
 from collections.abc import Sequence

@@ -49,3 +49,12 @@ def test_training_is_checked(key, value):
 def test_optimizers_are_checked(key, value):
   with pytest.raises(errors.UserError, match='optimizer'):
     checks.check_training(config(**{key: value}))
+
+
+def test_ranges_are_narrow_before_statistics_freeze():
+  ranges = {'training.range_start': 4.0, 'training.frozen_share': 0.1}
+  checks.check_training(config(**ranges, **{'training.range_share': 0.9}))
+  late = {'training.range_share': 0.95}
+  with pytest.raises(errors.UserError, match='choose at most 0.9'):
+    checks.check_training(config(**ranges, **late))
+  checks.check_training(config(**late))

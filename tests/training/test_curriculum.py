@@ -20,9 +20,14 @@ def run(rates, steps, start=8.0, end=10.0):
 
 def test_a_layer_is_held_while_it_overflows():
   state, factors = run({'calm': 0.0, 'wild': 0.5}, 2)
-  # Twice the speed of the schedule, which the other one follows.
-  assert state == pytest.approx({'calm': 0.4, 'wild': 0.2})
-  assert factors == pytest.approx({'calm': 8**0.6, 'wild': 8**0.8})
+  assert state == pytest.approx({'calm': 0.4, 'wild': 0.0})
+  assert factors == pytest.approx({'calm': 8**0.6, 'wild': 8})
+
+
+def test_a_layer_that_is_held_waits_until_half_of_the_steps():
+  assert run({'calm': 0.0, 'wild': 0.5}, 5)[0] \
+    == pytest.approx({'calm': 1.0, 'wild': 0.0})
+  assert run({'wild': 0.5}, 7)[0] == pytest.approx({'wild': 0.4})
 
 
 def test_all_are_narrow_at_the_end():

@@ -113,6 +113,7 @@ def test_a_curriculum_starts_wide_and_narrows(trained):
   # Against the range of the moment, which nothing leaves.
   assert narrow['overflow/block0/conv'] > 0.05
   assert first['overflow/block0/conv'] == 0
+  assert first['penalty'] == 0 < narrow['penalty']
   assert first['cross_entropy'] != narrow['cross_entropy']
   moved = [float(n) for n in state.control.narrowness.values()]
   assert moved == pytest.approx([0.4] * 3)
@@ -124,6 +125,24 @@ def test_a_curriculum_starts_wide_and_narrows(trained):
   assert found['range/block0/conv'] == 1.0
   assert found['cross_entropy'] == narrow['cross_entropy']
   assert found['penalty'] == narrow['penalty']
+
+
+def test_the_running_mean_holds_a_range_until_the_deadline(trained):
+  start, *_ = trained
+  step = update_step(
+    tiny.network(), optax.adam(0.1),
+    curriculum=curriculum.Curriculum(16.0, 5.0, 0.5),
+  )
+  # Nothing overflows in this step; but most has, in those before.
+  rates = dict.fromkeys(start.control.rates, jnp.asarray(0.9))
+  later = start.replace(
+    step=jnp.asarray(2, jnp.int32), control=start.control.replace(rates=rates)
+  )
+  state, found = step(later, *quantized(start, 10))
+  assert found.compute()['overflow/block0/conv'] == 0
+  for path, value in state.control.narrowness.items():
+    assert float(state.control.rates[path]) == pytest.approx(0.95 * 0.9)
+    assert float(value) == pytest.approx(0.2)
 
 
 def test_statistics_are_frozen_at_the_end(trained):
