@@ -1,3 +1,5 @@
+import json
+
 import jax.numpy as jnp
 import pytest
 
@@ -43,6 +45,20 @@ def test_a_range_never_grows_again():
   state = {'a': jnp.asarray(0.9)}
   moved = made.narrowed(state, {'a': jnp.asarray(0.5)}, jnp.asarray(0))
   assert float(moved['a']) == pytest.approx(0.9)
+
+
+def test_a_training_ends_with_the_registers(command, tmp_path):
+  done = command(
+    tmp_path / 'run', '--config.training.epochs=4',
+    '--config.training.log_steps=1', '--config.training.range_start=4.0',
+    '--config.training.range_share=0.9',
+  )
+  assert done.returncode == 0, done.stderr
+  lines = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()
+  steps = [line for line in map(json.loads, lines) if line['kind'] == 'train']
+  ranges = [line['range']['stem'] for line in steps]
+  assert ranges[0] == 4.0 and ranges[-1] == 1.0
+  assert ranges == sorted(ranges, reverse=True)
 
 
 def test_no_curriculum():

@@ -5,6 +5,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.nn import rule_layers
+from bnn_jax.training import curriculum
 from bnn_jax.training import setup
 from configs import kws
 
@@ -130,6 +131,16 @@ def test_preloads_and_gates_reach_the_layers():
   assert (layer.learn_preload, layer.gate_share) == (True, 0.25)
   plain = setup.model(config()).conv(4, (3,))
   assert (plain.learn_preload, plain.gate_share) == (False, 0.5)
+
+
+def test_ranges_reach_the_objective():
+  made = config(**{
+    'training.range_start': 4.0, 'training.range_share': 0.25,
+    'training.range_bound': 0.02,
+  })
+  assert setup._objective(made, 100, None).curriculum \
+    == curriculum.Curriculum(4.0, 25.0, 0.02)
+  assert setup._objective(config(), 100, None).curriculum is None
 
 
 @pytest.mark.parametrize('key, value', [
