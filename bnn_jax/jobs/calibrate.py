@@ -100,7 +100,8 @@ def run(
     layers, state.variables(),
     narrow=graph.Observer(model, names, search.q),
     exact=graph.Observer(
-      setup.model(setup.without_overflow(config)), names, search.q
+      setup.model(setup.without_overflow(config, own['accumulator'])), names,
+      search.q,
     ),
     judge=_judge(config, state, guard),
   )

@@ -178,14 +178,15 @@ class _Search:
       return None
     register = layer.accumulator
     half = 2 ** (register.bits - 1)
-    old = np.clip(self._constants[path], -half, half - 1)
+    stored = self._constants[path]
+    old = np.clip(stored, -half, half - 1)
     sums = self._narrow.exact_sums(self._now(), layer.name, register.bits) - old
     new = calibration.preload(
       sums, old, bits=register.bits, overflow_mode=register.overflow_mode
     )
-    change = (new - old) * (1 if register.unit == 'dot' else 2)
     # Where nothing is better, also what a wider register would read stays.
-    constants = {path: np.where(new == old, self._constants[path], new)}
+    constants = {path: np.where(new == old, stored, new)}
+    change = (constants[path] - stored) * (1 if register.unit == 'dot' else 2)
     for norm in norms:
       shift, bias = self._of(norm, 'shift', 'bias')
       constants[(*norm.name.split('/'), 'bias')] = calibration.moved_bias(

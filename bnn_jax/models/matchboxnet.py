@@ -3,8 +3,8 @@
 Majumdar and Ginsburg, "MatchboxNet: 1D Time-Channel Separable Convolutional
 Neural Network Architecture for Speech Commands Recognition", Interspeech 2020
 (arXiv 2004.08531). Clips are padded to 128 frames, as the published code does;
-it pads features of 0, and this q = 0, their low end, which is silence in log mel
-bins and is not in MFCC.
+it pads features of 0, and this q = 0, their low end, which is silence in bins
+of log mel energy and is not in MFCC.
 
 Shape letters: B batch, T frames, F features, C channels, N classes.
 """

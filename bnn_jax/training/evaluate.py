@@ -35,13 +35,16 @@ _NAMED_KEYS = tuple(
 
 
 def judge(
-  config: ml_collections.ConfigDict, profile: Mapping[str, Any]
+  config: ml_collections.ConfigDict,
+  profile: Mapping[str, Any],
+  trained: Mapping[str, Any] | None = None,
 ) -> Callable[..., dict[str, Any]]:
   """Makes the function that judges states of a configuration; compiles once.
 
   Args:
     config: the configuration.
     profile: of its network, from `models.profile`.
+    trained: see `setup.without_overflow`.
 
   Returns:
     `evaluator.split_results`, of which `state`, `split` and `classes` are still
@@ -50,7 +53,9 @@ def judge(
   registers = setup.accumulators(config)
   deployed = exact = evaluator.Evaluator(setup.model(config))
   if config.model.variant != 'float':
-    exact = evaluator.Evaluator(setup.model(setup.without_overflow(config)))
+    exact = evaluator.Evaluator(
+      setup.model(setup.without_overflow(config, trained))
+    )
   return functools.partial(
     evaluator.split_results, deployed=deployed, exact=exact, registers={
       row['path']: registers.at(row['path']) for row in profile['layers']
@@ -90,7 +95,8 @@ def run(
     setup.model(config), input_bits=config.model.input_bits,
     **setup.input_shape(config),
   )
-  judged = judge(config, profile)
+  trained = workdir_lib.read_config(folder)['accumulator']
+  judged = judge(config, profile, trained)
   results: dict[str, Any] = {
     'step': int(state.step),
     'class_names': [],

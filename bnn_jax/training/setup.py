@@ -3,6 +3,7 @@
 What these functions return takes no configuration any more.
 """
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import re
 from typing import Any
@@ -314,9 +315,19 @@ def train_step(
 
 def without_overflow(
   config: ml_collections.ConfigDict,
+  trained: Mapping[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
-  """The same configuration on registers that never overflow."""
+  """The same configuration on registers that never overflow.
+
+  Args:
+    config: the configuration.
+    trained: the branch `accumulator` of the training, where it is another one:
+      its registers hold the whole of the preloads that were learned for them.
+  """
   exact = config.copy_and_resolve_references()
+  if trained is not None:
+    exact.accumulator.bits = trained['bits']
+    exact.accumulator.layer_bits = tuple(map(tuple, trained['layer_bits']))
   # Not the variant 'binary', of which a published method has other layers.
   exact.accumulator.overflow_mode = 'exact'
   exact.accumulator.gradient = 'straight_through'

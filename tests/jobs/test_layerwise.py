@@ -1,5 +1,6 @@
 """The walk through the layers, its guard, and what it observes."""
 
+from flax import traverse_util
 import jax
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from bnn_jax.export import trace
 from bnn_jax.jobs import graph
 from bnn_jax.jobs import layerwise
 from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.training import calibration
 from tests import tiny
 
 EXACT = accumulator_lib.Accumulator(4, 'exact', 8)
@@ -17,7 +19,9 @@ EXACT = accumulator_lib.Accumulator(4, 'exact', 8)
 class Network:
   """A network with a register, the same with exact ones, and some clips."""
 
-  def __init__(self, register=tiny.REGISTER, variables=None):
+  def __init__(
+    self, register=tiny.REGISTER, variables=None, reference_bits=None
+  ):
     model = tiny.network(register, learn_preload=True)
     # They do not depend on the register.
     self.variables = variables or tiny.state(model).variables()
@@ -28,7 +32,7 @@ class Network:
     shape = 12, *tiny.SHAPE.values()
     q = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     wide = accumulator_lib.Accumulator(
-      register.bits, 'exact', register.simd, register.unit
+      reference_bits or register.bits, 'exact', register.simd, register.unit
     )
     exact = tiny.network(wide, learn_preload=True)
     self.narrow = graph.Observer(model, self.names, q)
@@ -138,7 +142,9 @@ def test_exact_sums_are_in_units_of_the_register(of_unit):
 
 def test_preload_is_taken_out_behind_the_register(of_unit):
   """Without overflow the normalization gives what it gave, but for floors."""
-  _, network = of_unit
+  register, network = of_unit
+  # Registers of 12 bits hold the preloads whole.
+  network = Network(register, network.variables, reference_bits=12)
   search = layerwise._Search(
     network.layers, network.variables, network.narrow, network.exact
   )
@@ -154,6 +160,62 @@ def test_preload_is_taken_out_behind_the_register(of_unit):
   assert np.abs(before - after).max() <= 1
   sums = network.exact.outputs(network.variables, 'stem')
   assert not np.array_equal(network.exact.outputs(moved, 'stem'), sums)
+
+
+def test_each_search_sees_what_was_kept_and_aims_at_the_first_network(network):
+  """Recomputed by hand, all proposals before having been kept."""
+  search = layerwise._Search(
+    network.layers, network.variables, network.narrow, network.exact
+  )
+  start, by_name = network.variables, {one.name: one for one in network.layers}
+  seen = set()
+  for proposal in search.proposals():
+    now = start | {'deployed': search.deployed()}
+    paths = {'/'.join(path[:-1]): path for path in proposal.constants}
+    name, path = next(iter(paths.items()))
+    layer = by_name[name]
+    if proposal.kind == 'normalization':
+      found = [proposal.constants[(*path[:-1], key)]
+               for key in ('shift', 'bias')]
+      wanted = calibration.normalization(
+        network.narrow.outputs(now, layer.inputs[0]),
+        network.exact.outputs(start, name),
+        *search._of(layer, 'shift', 'bias'), bits=layer.stream.bits,
+      )
+    elif proposal.kind == 'threshold':
+      found = [proposal.constants[path]]
+      wanted = [calibration.threshold(
+        network.narrow.outputs(now, layer.inputs[0]),
+        network.exact.outputs(start, name) > 0, *search._of(layer, 'theta'),
+      )]
+    else:
+      found = wanted = []
+    for one, other in zip(found, wanted, strict=True):
+      assert np.array_equal(one, other), name
+    seen.add(proposal.kind)
+    search.keep(proposal.constants)
+  assert seen == set(layerwise.KINDS)
+
+
+def test_what_a_narrower_register_clips_of_a_preload_is_made_up(network):
+  variables = jax.tree.map(np.asarray, network.variables)
+  flat = traverse_util.flatten_dict(dict(variables['deployed']))
+  path = ('stem', 'preload')
+  # The register of 4 bits holds 7 of it.
+  flat[path] = np.full_like(flat[path], 11)
+  wide = variables | {'deployed': traverse_util.unflatten_dict(flat)}
+  search = layerwise._Search(
+    network.layers, wide, network.narrow, network.exact
+  )
+  proposal = next(search.proposals())
+  new = proposal.constants[path]
+  assert proposal.changed.any()
+  assert np.array_equal(new == 11, ~proposal.changed)
+  tail = ('stem_tail', 'norm')
+  expected = calibration.moved_bias(
+    flat[(*tail, 'bias')], flat[(*tail, 'shift')], new - 11
+  )
+  assert np.array_equal(proposal.constants[(*tail, 'bias')], expected)
 
 
 def test_outputs_are_those_of_the_graph(network, monkeypatch):

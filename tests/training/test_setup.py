@@ -43,6 +43,10 @@ def test_without_overflow():
   assert (register.bits, register.overflow_mode) == (4, 'exact')
   assert exact.model.variant == 'overflow'
   assert setup.accumulators(overflow).default.overflow_mode == 'saturate'
+  trained = {'bits': 9, 'layer_bits': [['stem', 11]], 'overflow_mode': 'wrap'}
+  wide = setup.accumulators(setup.without_overflow(overflow, trained))
+  assert [(wide.at(path).bits, wide.at(path).overflow_mode)
+          for path in ('stem', 'block0/conv')] == [(11, 'exact'), (9, 'exact')]
   assert setup.without_overflow(config('smoke,variant=float')).model.variant \
     == 'float'
 
