@@ -37,6 +37,13 @@ SPLIT = 'dev'
 SEARCH_CLIPS = 600
 
 
+# What may differ where the clips do not: where they lie, and which part of them
+# a training has.
+_SAME_CLIPS = (
+  'data.data_dir', 'data.test_dir', 'data.manual_dir', 'data.training_split',
+)
+
+
 class _Part:
   """Some clips of a split; implements `source.Source`."""
 
@@ -80,7 +87,8 @@ def run(
   own = workdir_lib.read_config(folder)
   _check_place(target)
   _check_training(own, folder)
-  _check_variant(config, folder)
+  _check_variant(own, folder)
+  _check_data(config, folder)
   restored = evaluate.restore(config, folder, checkpoint)
   config = _with_preload(config)
   state = _with_preloads(config, restored.state)
@@ -130,6 +138,12 @@ def _check_place(target: pathlib.Path) -> None:
       f'{target} exists already; name another folder with --calibrated, or '
       'remove it.'
     )
+  around = next(one for one in target.absolute().parents if one.exists())
+  if not around.is_dir():
+    raise errors.UserError(
+      f'{target} cannot be made, as {around} is a file; name another folder '
+      'with --calibrated.'
+    )
 
 
 def _check_training(own: Mapping[str, Any], folder: pathlib.Path) -> None:
@@ -143,10 +157,21 @@ def _check_training(own: Mapping[str, Any], folder: pathlib.Path) -> None:
     )
 
 
-def _check_variant(
+def _check_data(
   config: ml_collections.ConfigDict, folder: pathlib.Path
 ) -> None:
-  if config.model.variant == 'float':
+  """Refuses to search by clips of another data set, wherever it lies."""
+  changed = workdir_lib.differences(folder, config.to_dict())
+  for key, (there, now) in changed.items():
+    if key.startswith('data.') and key not in _SAME_CLIPS:
+      raise errors.UserError(
+        f'{folder} was trained with {key}={there!r}, and --config has {now!r}; '
+        'calibrate with the data of the training.'
+      )
+
+
+def _check_variant(own: Mapping[str, Any], folder: pathlib.Path) -> None:
+  if own['model']['variant'] == 'float':
     raise _uncalibrated(folder, 'it is real-valued')
 
 

@@ -217,8 +217,9 @@ def _overflow_over_time(run: workdir_lib.Run) -> Html | None:
     return None
   return elements.join((
     _hint(
-      'Share of the exact sums of each layer that lie outside the range of'
-      ' its accumulator, during training; no colour: none.'
+      'Share of the exact sums of each layer that lie outside the range that'
+      " it has in that step, which is its accumulator's unless a curriculum"
+      ' widens it; no colour: none.'
     ),
     elements.tag('div', _figure('', '', svg), class_='wide'),
   ))

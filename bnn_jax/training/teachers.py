@@ -19,13 +19,20 @@ def check(config: ml_collections.ConfigDict) -> None:
   """Refuses a teacher that does not fit, before a training starts.
 
   Raises:
-    UserError: it reads other features or knows other classes, or its workdir
-      has no configuration.
+    UserError: it reads other features, knows other classes or has learned the
+      clips that the student is judged by, or its workdir has no configuration.
   """
   if not config.distillation.teacher:
     return
   folder = _folder(config)
   own = ml_collections.ConfigDict(workdir.read_config(folder))
+  if own.data.training_split == 'training' \
+      and config.data.training_split == 'fit':
+    raise errors.UserError(
+      f'the teacher in {folder} has learned the clips of dev, by which a '
+      'training on fit is judged; train one with '
+      '--config.data.training_split=fit.'
+    )
   for name, there, here in (
     ('data.classes', own.data.classes, config.data.classes),
     ('front_end', own.front_end.to_dict(), config.front_end.to_dict()),

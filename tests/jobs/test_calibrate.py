@@ -260,6 +260,18 @@ def test_clips_of_the_training_are_refused(data, tmp_path):
   refused(tmp_path / 'run', config(data), 'data.training_split=fit')
 
 
+def test_other_data_are_refused(trained, data, tmp_path):
+  made = config(data, **{'data.protocol': 'hello_edge'})
+  with pytest.raises(errors.UserError, match="protocol='official', and .*hello"):
+    calibrate.run(made, trained, tmp_path / 'new')
+
+
+def test_a_folder_below_a_file_is_refused(trained, data, tmp_path):
+  (tmp_path / 'file').touch()
+  with pytest.raises(errors.UserError, match='file is a file; name another'):
+    calibrate.run(config(data), trained, tmp_path / 'file' / 'new')
+
+
 def test_real_network_is_refused(data, tmp_path):
   made = config(data, **{'model.variant': 'float'})
   workdir.prepare(tmp_path / 'run', made.to_dict(), seed=0)

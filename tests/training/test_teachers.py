@@ -89,6 +89,13 @@ def test_another_front_end_is_refused(taught):
     teachers.load(config, inputs())
 
 
+def test_who_has_learned_dev_teaches_nobody_who_is_judged_by_it(taught):
+  config = config_of(taught[0] / 'student')
+  config.data.training_split = 'fit'
+  with pytest.raises(errors.UserError, match='learned the clips of dev'):
+    teachers.check(config)
+
+
 def test_a_missing_teacher_is_refused(taught):
   config = config_of(taught[0] / 'student')
   config.distillation.teacher = str(taught[0] / 'nobody')
