@@ -1,7 +1,6 @@
-"""What do layers buy that overflow less: preload, balance, parts?
+"""What do a learned preload and balanced weights buy, which overflow less?
 
-Preload and balance alone, together and not at all; then convolutions of the
-size M cut into ever more parts, whose sums are as much shorter.
+Each alone, both together and neither; `ablation_parts` asks of shorter sums.
 """
 
 NONE = {
@@ -11,8 +10,6 @@ IDEAS = {
   'preload': {'model.learn_preload': True},
   'balanced': {'optimizer.balance_weights': True},
 }
-# Parts of the stem and of the convolutions of both stages.
-PARTS = ((1, 1, 1), (2, 1, 1), (4, 1, 1), (4, 2, 2), (4, 4, 4), (8, 4, 4))
 
 
 def sweep(add):
@@ -25,9 +22,3 @@ def sweep(add):
   add('all', overrides=everything)
   for name, changes in IDEAS.items():
     add(f'only_{name}', overrides=NONE | changes)
-  for parts in PARTS:
-    stem, first, second = parts
-    add(f'parts_{stem}_{first}_{second}', overrides={
-      'model.shape':
-        f'96k3s4p{stem}-96x2k5p{first}-128x2s2p{second}',
-    })
