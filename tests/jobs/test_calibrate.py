@@ -260,6 +260,29 @@ def test_clips_of_the_training_are_refused(data, tmp_path):
   refused(tmp_path / 'run', config(data), 'data.training_split=fit')
 
 
+@pytest.mark.parametrize('job', ['calibrate', 'evaluate'])
+def test_the_exact_reference_has_the_registers_of_the_training(
+  trained, data, tmp_path, monkeypatch, job
+):
+  """They hold preloads that a narrower register would clip."""
+  bits = own(trained).accumulator.bits
+  narrower = config(data, **{'accumulator.bits': bits - 1})
+  made, without_overflow = [], setup.without_overflow
+
+  def spy(*args):
+    made.append(setup.accumulators(without_overflow(*args)).default)
+    return without_overflow(*args)
+
+  monkeypatch.setattr(setup, 'without_overflow', spy)
+  copy = shutil.copytree(trained, tmp_path / 'run')
+  if job == 'calibrate':
+    calibrate.run(narrower, copy, tmp_path / 'new')
+  else:
+    evaluate.run(narrower, copy)
+  assert [(one.bits, one.overflow_mode) for one in made] \
+    == [(bits, 'exact')]
+
+
 def test_other_data_are_refused(trained, data, tmp_path):
   made = config(data, **{'data.protocol': 'hello_edge'})
   with pytest.raises(errors.UserError, match='official., and .* .hello_edge'):
