@@ -81,3 +81,15 @@ def test_a_published_loss_is_one_to_the_own_float_network():
   assert compare_table._published(unit) == (loss,)
   assert compare_table._text(loss) \
     == '1.51 points under its float (V1-12, bifsmn; abstract)'
+
+
+@pytest.mark.parametrize('name, mark', [
+  ('crnn-S-binary', ['not exported: gates stay real']), ('dnn-S-binary', []),
+  ('mhatt_rnn-paper-binary', ['not exported: gates, attention stay real']),
+  ('ours-M-wrap7', []),
+])
+def test_what_stays_real_is_marked(name, mark):
+  found = marks(
+    name, data=compare_data.DataSet('t', ''), protocol='official'
+  )
+  assert found == mark
