@@ -159,7 +159,7 @@ def _model(options) -> ml_collections.ConfigDict:
 def _accumulator(options) -> ml_collections.ConfigDict:
   accumulator = ml_collections.ConfigDict()
   # Width of the register in bits, and what it does beyond its range.
-  accumulator.bits = options.get('accumulator_bits', 8)
+  accumulator.bits = options.get('accumulator_bits', 7)
   accumulator.overflow_mode = options.get('overflow_mode', 'wrap')
   # Lanes summed before each addition (1: per MAC), and what is added.
   accumulator.simd = options.get('simd', 64)

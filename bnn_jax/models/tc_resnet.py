@@ -42,7 +42,10 @@ class TcResNet(toolbox.Network):
     )(self.tools.frames(q), mode)
     for i, channels in enumerate(self.channels[1:]):
       x = self._block(x, channels, f'block{i}', mode)
-    x = self.tools.dropout(0.5, name='dropout')(x, train=mode.train)
+    # Of whole channels, which is a dropout behind the mean over time.
+    x = self.tools.dropout(0.5, channels=True, name='dropout')(
+      x, train=mode.train
+    )
     classifier = self.tools.classifier(bias=False, name='classifier')
     return classifier(x, train=mode.train)
 

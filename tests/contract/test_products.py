@@ -1,5 +1,7 @@
 """Exact sums, and the precision of the products of their gradients."""
 
+import functools
+
 import jax
 from jax import lax
 import jax.numpy as jnp
@@ -66,3 +68,36 @@ def test_second_derivatives_follow(monkeypatch):
   monkeypatch.setitem(products.GRADIENT_PRECISION, 'cpu', lax.Precision.HIGH)
   assert np.any(expected)
   assert cases.integers(jax.grad(slope)(x)) == cases.integers(expected)
+
+
+def convolution(x, w, shape):
+  """Exact sums by XLA alone."""
+  return lax.conv_general_dilated(
+    geometry.pad(x, shape), w, shape.strides, 'VALID',
+    rhs_dilation=shape.dilation,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+
+
+@pytest.mark.parametrize('kernel, options', [
+  ((3, 2), {}),
+  ((3, 2), {'padding': 'VALID'}),
+  ((2, 3), {'dilation': (2, 1)}),
+  ((1, 1), {}),
+  ((3, 3), {'strides': (2, 1)}),
+], ids=str)
+def test_derivatives_over_two_axes_are_those_of_a_convolution(kernel, options):
+  shape = cases.Shape((2, 9, 7, 4), (*kernel, 4, 5), options)
+  x, w = signs(shape)
+  dx, dw = x[::-1], w[::-1, :, ::-1]
+  resolved = geometry.geometry(x.shape, w.shape, **options)
+
+  def derivatives(sums):
+    run = functools.partial(sums, shape=resolved)
+    slopes = jax.grad(lambda *o: jnp.sum(run(*o) ** 2), (0, 1))(x, w)
+    return *jax.jvp(run, (x, w), (dx, dw)), *slopes
+
+  found = derivatives(products.exact), derivatives(convolution)
+  for got, expected in zip(*found, strict=True):
+    assert np.any(expected)
+    assert cases.integers(got) == cases.integers(expected)

@@ -44,7 +44,7 @@ def test_every_size_loads_locks_and_builds(name, variant):
     assert (config.model.name, config.model.size) == (name, size)
     assert config.model.variant == variant
     setup.model(config)
-    bits = {'overflow': 8}.get(variant, 16)
+    bits = {'overflow': 7}.get(variant, 16)
     assert setup.accumulators(config).default.bits == bits
     assert setup.penalty_kind(config) == (
       'hinge' if variant == 'overflow' else 'none'
