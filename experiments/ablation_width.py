@@ -1,7 +1,8 @@
-"""How narrow can the register be, and what do penalty and gates buy there?
+"""How narrow can the register be, and what does each idea buy there?
 
-Widths by modes, each by four trainings: plain (neither), with the penalty, with
-gates, and with both. Settings are named IDEA-MODE and BITS, which
+Widths by modes, each by five trainings: plain (neither penalty nor gates), with
+the penalty, with gates, with both, and with both on convolutions in parts, as
+'parts4' of `ablation_parts`. Settings are named IDEA-MODE and BITS, which
 `experiments.plot_sweep` reads. Beside them stand registers that never overflow,
 'exact', the float twin, and 'exact' with multipliers in its normalization.
 """
@@ -11,9 +12,13 @@ REGISTERS = tuple(
   for mode, widths in (('wrap', (8, 7, 6, 5)), ('saturate', (7, 6, 5, 4)))
   for bits in widths
 )
+# Penalty, share of the steps over which gates close, and shape.
 IDEAS = {
-  'plain': ('none', 0.0), 'hinge': ('hinge', 0.0), 'gates': ('none', 0.5),
-  'both': ('hinge', 0.5),
+  'plain': ('none', 0.0, ''),
+  'hinge': ('hinge', 0.0, ''),
+  'gates': ('none', 0.5, ''),
+  'both': ('hinge', 0.5, ''),
+  'parts': ('hinge', 0.5, '96k3s4p20-96x2k5p4-128x2s2p4'),
 }
 
 
@@ -25,9 +30,9 @@ def sweep(add):
   add('float', 'variant=float')
   add('real_norm', exact, {'model.norm_variant': 'real'})
   for mode, bits in REGISTERS:
-    for idea, (penalty, gates) in IDEAS.items():
+    for idea, (penalty, gates, shape) in IDEAS.items():
       add(
         f'{idea}-{mode}{bits}',
         f'accumulator_bits={bits},overflow_mode={mode},penalty={penalty}',
-        {'training.gate_share': gates},
+        {'training.gate_share': gates, 'model.shape': shape},
       )

@@ -112,7 +112,7 @@ def test_fleet(ablation, speech, monkeypatch):
   ]
   run, line = grouped[0][0], lines[0]
   assert line['members'] == 4 and line['wall_seconds'] > 0
-  assert line['accumulator']['bits'] == 8
+  assert line['accumulator']['bits'] == 7
   assert set(line['overflow']) == {'stem', 'block0/conv'}
   dev = line['splits']['dev']
   assert dev['clips'] == 8
