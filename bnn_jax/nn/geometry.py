@@ -167,11 +167,6 @@ def pad(x: jax.Array, shape: Geometry) -> jax.Array:
   return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=-1)
 
 
-def padded(shape: Geometry) -> Geometry:
-  """The geometry on an input that `pad` has padded."""
-  return dataclasses.replace(shape, padding=((0, 0),) * len(shape.padding))
-
-
 def taps(x: jax.Array, shape: Geometry) -> list[jax.Array]:
   """The input under each kernel position.
 

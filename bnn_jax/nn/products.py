@@ -41,18 +41,14 @@ def exact(
   """
   gradient = GRADIENT_PRECISION.get(devices.backend(), _HIGHEST)
   with marks.operands(1, 1):
-    x, shape = geometry_lib.pad(x, shape), geometry_lib.padded(shape)
-    if gradient == _HIGHEST and not _rows_are_fast(w, shape):
+    if gradient == _HIGHEST:
       return _sums(x, w, shape, _HIGHEST)
     return _with_gradient(x, w, shape, gradient)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _with_gradient(x, w, shape, gradient):
-  """Forward: the exact sums. Derivatives: by ways and precision of their own.
-
-  Without padding, so that sums are linear in each operand.
-  """
+  """Forward: the exact sums. Derivatives: the same by `gradient` precision."""
   del gradient
   return _sums(x, w, shape, _HIGHEST)
 
@@ -64,8 +60,7 @@ def _with_gradient_jvp(shape, gradient, primals, tangents):
   if not isinstance(dx, custom_derivatives.SymbolicZero):
     terms.append(_sums(dx, w, shape, gradient))
   if not isinstance(dw, custom_derivatives.SymbolicZero):
-    weight_sums = _sums_by_rows if _rows_are_fast(w, shape) else _sums
-    terms.append(weight_sums(x, dw, shape, gradient))
+    terms.append(_sums(x, dw, shape, gradient))
   return _with_gradient(x, w, shape, gradient), functools.reduce(
     jnp.add, terms
   )
@@ -79,7 +74,8 @@ def _sums(x, w, shape, precision):
   if shape.kernel and w.shape[-2] == 1:
     return _depthwise(x, w, shape)
   if shape.kernel and shape.groups == 1:
-    return _convolution(x, w, shape, precision)
+    folds = devices.backend() == 'cpu' and len(shape.kernel) == 2
+    return (_folded if folds else _convolution)(x, w, shape, precision)
   kernels = w.reshape(-1, *w.shape[-2:])
   sums = [
     _grouped_dot(
@@ -92,41 +88,38 @@ def _sums(x, w, shape, precision):
 
 
 def _convolution(x, w, shape, precision):
-  axes = 'HW'[: len(shape.kernel)]
+  return _valid(
+    geometry_lib.pad(x, shape), w, shape.strides, shape.dilation, precision
+  )
+
+
+def _folded(x, w, shape, precision):
+  """`_convolution` over two axes, as one over the first.
+
+  The second is folded into the batch, and its taps into the channels: XLA's CPU
+  backend is slow at the gradients of weights over two axes.
+  """
+  rows, columns = shape.output_shape(x.shape[1:3])
+  step, reach = shape.strides[1], shape.dilation[1]
+  x = jnp.swapaxes(geometry_lib.pad(x, shape), 1, 2)
+  taps = jnp.concatenate([
+    x[:, tap * reach :: step][:, :columns] for tap in range(shape.kernel[1])
+  ], axis=-1)
+  y = _valid(
+    taps.reshape(-1, *taps.shape[2:]),
+    w.reshape(w.shape[0], -1, w.shape[-1]),
+    shape.strides[:1], shape.dilation[:1], precision,
+  )
+  return jnp.swapaxes(y.reshape(-1, columns, rows, w.shape[-1]), 1, 2)
+
+
+def _valid(x, w, strides, dilation, precision):
+  axes = 'HW'[: len(strides)]
   return lax.conv_general_dilated(
-    x, w, shape.strides, 'VALID',
-    rhs_dilation=shape.dilation,
+    x, w, strides, 'VALID', rhs_dilation=dilation,
     dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
     precision=precision,
   )
-
-
-def _rows_are_fast(w, shape):
-  """Whether gradients of weights are quicker by rows of the kernel.
-
-  XLA's CPU backend takes two to four times as long for those of a convolution
-  over two axes, unless it strides.
-  """
-  dense = shape.groups == 1 and w.shape[-2] > 1
-  return (
-    devices.backend() == 'cpu' and dense
-    and len(shape.kernel) == 2 and set(shape.strides) == {1}
-  )
-
-
-def _sums_by_rows(x, w, shape, precision):
-  """`_sums`, a product for each row of the kernel."""
-  views = geometry_lib.taps(x, shape)
-  width = shape.kernel[-1]
-  rows = [
-    jnp.concatenate(views[i : i + width], axis=-1)
-    for i in range(0, len(views), width)
-  ]
-  kernels = w.reshape(len(rows), -1, w.shape[-1])
-  return functools.reduce(jnp.add, [
-    jnp.matmul(row, kernel, precision=precision)
-    for row, kernel in zip(rows, kernels, strict=True)
-  ])
 
 
 def _depthwise(x, w, shape):

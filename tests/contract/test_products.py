@@ -82,9 +82,9 @@ def convolution(x, w, shape):
 @pytest.mark.parametrize('kernel, options', [
   ((3, 2), {}),
   ((3, 2), {'padding': 'VALID'}),
-  ((2, 3), {'dilation': (2, 1)}),
+  ((2, 3), {'dilation': (3, 2)}),
   ((1, 1), {}),
-  ((3, 3), {'strides': (2, 1)}),
+  ((3, 3), {'strides': (2, 3)}),
 ], ids=str)
 def test_derivatives_over_two_axes_are_those_of_a_convolution(kernel, options):
   shape = cases.Shape((2, 9, 7, 4), (*kernel, 4, 5), options)
