@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from bnn_jax.nn import convolution
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import marks
 
@@ -64,7 +65,7 @@ class FloatConv(nn.Module):
     return nn.Conv(
       self.features, self.kernel_size, self.strides, self.padding,
       kernel_dilation=self.dilation, feature_group_count=self.groups,
-      use_bias=self.bias,
+      use_bias=self.bias, conv_general_dilated=_convolve,
     )(x)
 
   def _depthwise(self, x):
@@ -84,6 +85,18 @@ class FloatConv(nn.Module):
     if not self.bias:
       return y
     return y + self.param('bias', nn.initializers.zeros, (self.features,))
+
+
+def _convolve(
+  x, w, strides, padding, *, rhs_dilation, feature_group_count, precision,
+  **unused,
+):
+  """What `nn.Conv` calls in place of `lax.conv_general_dilated`."""
+  del unused
+  shape = geometry_lib.geometry(
+    x.shape, w.shape, strides, padding, rhs_dilation, feature_group_count
+  )
+  return convolution.convolve(x, w, shape, precision)
 
 
 class BatchNorm(nn.Module):

@@ -162,9 +162,9 @@ def geometry(
   return result
 
 
-def pad(x: jax.Array, shape: Geometry) -> jax.Array:
-  """The input `[B, *spatial, C]` with its padding of -1 around it."""
-  return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=-1)
+def pad(x: jax.Array, shape: Geometry, value: int = -1) -> jax.Array:
+  """The input `[B, *spatial, C]` with its padding around it."""
+  return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=value)
 
 
 def taps(x: jax.Array, shape: Geometry) -> list[jax.Array]:

@@ -14,6 +14,7 @@ from jax import custom_derivatives
 from jax import lax
 import jax.numpy as jnp
 
+from bnn_jax.nn import convolution
 from bnn_jax.nn import devices
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import marks
@@ -74,8 +75,7 @@ def _sums(x, w, shape, precision):
   if shape.kernel and w.shape[-2] == 1:
     return _depthwise(x, w, shape)
   if shape.kernel and shape.groups == 1:
-    folds = devices.backend() == 'cpu' and len(shape.kernel) == 2
-    return (_folded if folds else _convolution)(x, w, shape, precision)
+    return convolution.convolve(x, w, shape, precision, padding=-1)
   kernels = w.reshape(-1, *w.shape[-2:])
   sums = [
     _grouped_dot(
@@ -85,41 +85,6 @@ def _sums(x, w, shape, precision):
     for view, kernel in zip(geometry_lib.taps(x, shape), kernels, strict=True)
   ]
   return functools.reduce(jnp.add, sums)
-
-
-def _convolution(x, w, shape, precision):
-  return _valid(
-    geometry_lib.pad(x, shape), w, shape.strides, shape.dilation, precision
-  )
-
-
-def _folded(x, w, shape, precision):
-  """`_convolution` over two axes, as one over the first.
-
-  The second is folded into the batch, and its taps into the channels: XLA's CPU
-  backend is slow at the gradients of weights over two axes.
-  """
-  rows, columns = shape.output_shape(x.shape[1:3])
-  step, reach = shape.strides[1], shape.dilation[1]
-  x = jnp.swapaxes(geometry_lib.pad(x, shape), 1, 2)
-  taps = jnp.concatenate([
-    x[:, tap * reach :: step][:, :columns] for tap in range(shape.kernel[1])
-  ], axis=-1)
-  y = _valid(
-    taps.reshape(-1, *taps.shape[2:]),
-    w.reshape(w.shape[0], -1, w.shape[-1]),
-    shape.strides[:1], shape.dilation[:1], precision,
-  )
-  return jnp.swapaxes(y.reshape(-1, columns, rows, w.shape[-1]), 1, 2)
-
-
-def _valid(x, w, strides, dilation, precision):
-  axes = 'HW'[: len(strides)]
-  return lax.conv_general_dilated(
-    x, w, strides, 'VALID', rhs_dilation=dilation,
-    dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
-    precision=precision,
-  )
 
 
 def _depthwise(x, w, shape):

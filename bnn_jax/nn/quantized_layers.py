@@ -12,6 +12,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from bnn_jax.nn import convolution
+from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import integer
 from bnn_jax.nn import marks
 from bnn_jax.nn import straight_through
@@ -75,17 +77,10 @@ class QuantizedConv(nn.Module):
   def _convolve(self, x, w):
     if not self.kernel_size:
       return jnp.matmul(x, w, precision=lax.Precision.HIGHEST)
-    axes = 'HW'[: len(self.kernel_size)]
-    return lax.conv_general_dilated(
-      x, w, _each(self.strides, axes), self.padding,
-      rhs_dilation=_each(self.dilation, axes),
-      dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
-      feature_group_count=self.groups, precision=lax.Precision.HIGHEST,
+    shape = geometry_lib.geometry(
+      x.shape, w.shape, self.strides, self.padding, self.dilation, self.groups
     )
-
-
-def _each(value, axes):
-  return (value,) * len(axes) if isinstance(value, int) else tuple(value)
+    return convolution.convolve(x, w, shape, lax.Precision.HIGHEST)
 
 
 class QuantizedClassifier(nn.Module):

@@ -16,6 +16,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from bnn_jax.nn import convolution
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
@@ -78,16 +79,10 @@ class ScaledConv(nn.Module):
   def _convolve(self, x, w, padding):
     if not self.kernel_size:
       return x @ w
-    axes = 'HW'[: len(self.kernel_size)]
-    strides, dilation = (
-      (value,) * len(axes) if isinstance(value, int) else tuple(value)
-      for value in (self.strides, self.dilation)
+    shape = geometry_lib.geometry(
+      x.shape, w.shape, self.strides, padding, self.dilation, self.groups
     )
-    return lax.conv_general_dilated(
-      x, w, strides, padding, rhs_dilation=dilation,
-      dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
-      feature_group_count=self.groups,
-    )
+    return convolution.convolve(x, w, shape)
 
 
 def scaled_sign(x: jax.Array, scale: jax.Array | float) -> jax.Array:
