@@ -12,7 +12,7 @@ REGISTERS = tuple(
   for mode, widths in (('wrap', (8, 7, 6, 5)), ('saturate', (7, 6, 5, 4)))
   for bits in widths
 )
-# Penalty, share of the steps over which gates close, and shape.
+# Penalty, share of the steps over which narrow registers come in, and shape.
 IDEAS = {
   'plain': ('none', 0.0, ''),
   'hinge': ('hinge', 0.0, ''),

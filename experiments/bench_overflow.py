@@ -42,7 +42,7 @@ from experiments import bench_train_step
 
 BITS = 8
 # Which of them is the quicker one is the base of all ratios.
-EXACT, BASELINES = 'exact_float32', ('convolution', 'taps')
+EXACT, BASELINES = 'exact_float32', ('convolution', 'exact', 'taps')
 REGISTERS = (
   ('exact', 64), ('wrap', 64), ('saturate', 64), ('saturate', 16),
   ('saturate', 8), ('saturate', 1),
@@ -146,7 +146,9 @@ def operations(shape, engines, which):
   """Functions of x and w of +-1, by (op, simd, engine or baseline)."""
   found = {
     (EXACT, 0, name): functools.partial(run, shape)
-    for name, run in zip(BASELINES, (_convolution, _by_tap), strict=True)
+    for name, run in zip(
+      BASELINES, (_convolution, _exact, _by_tap), strict=True
+    )
   }
   for engine in engines:
     forced = None if engine == 'auto' else engine
@@ -165,11 +167,17 @@ def _convolution(shape, x, w):
   resolved = geometry.geometry(x.shape, w.shape, **shape.geometry)
   axes = 'HW'[: len(resolved.kernel)]
   return lax.conv_general_dilated(
-    geometry.pad(x, resolved), w, resolved.strides, 'VALID',
+    geometry.pad(x, resolved, -1), w, resolved.strides, 'VALID',
     rhs_dilation=resolved.dilation, feature_group_count=resolved.groups,
     dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
     precision=lax.Precision.HIGHEST,
   )
+
+
+def _exact(shape, x, w):
+  """What training has for the exact sums."""
+  resolved = geometry.geometry(x.shape, w.shape, **shape.geometry)
+  return products.exact(x, w, resolved)
 
 
 def _by_tap(shape, x, w):

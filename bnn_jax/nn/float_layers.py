@@ -91,12 +91,15 @@ def _convolve(
   x, w, strides, padding, *, rhs_dilation, feature_group_count, precision,
   **unused,
 ):
-  """What `nn.Conv` calls in place of `lax.conv_general_dilated`."""
+  """What `nn.Conv` calls in place of `lax.conv_general_dilated`.
+
+  What it calls with besides is the same for each `FloatConv`.
+  """
   del unused
   shape = geometry_lib.geometry(
     x.shape, w.shape, strides, padding, rhs_dilation, feature_group_count
   )
-  return convolution.convolve(x, w, shape, precision)
+  return convolution.convolve(x, w, shape, fill=0, precision=precision)
 
 
 class BatchNorm(nn.Module):

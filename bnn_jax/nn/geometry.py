@@ -77,7 +77,7 @@ class Geometry:
   Attributes:
     kernel: size of the kernel along each spatial axis.
     strides: step between outputs along each axis.
-    padding: (before, after) along each axis, filled with -1.
+    padding: (before, after) along each axis.
     dilation: step between taps along each axis.
     groups: channel groups; group g reads and writes the g-th slice.
   """
@@ -162,9 +162,17 @@ def geometry(
   return result
 
 
-def pad(x: jax.Array, shape: Geometry, value: int = -1) -> jax.Array:
-  """The input `[B, *spatial, C]` with its padding around it."""
-  return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=value)
+def first_axis(shape: Geometry) -> Geometry:
+  """The geometry along the first axis alone."""
+  return Geometry(
+    shape.kernel[:1], shape.strides[:1], shape.padding[:1], shape.dilation[:1],
+    shape.groups,
+  )
+
+
+def pad(x: jax.Array, shape: Geometry, fill: int) -> jax.Array:
+  """The input `[B, *spatial, C]` with its padding, of `fill`, around it."""
+  return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=fill)
 
 
 def taps(x: jax.Array, shape: Geometry) -> list[jax.Array]:

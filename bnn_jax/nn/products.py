@@ -75,7 +75,7 @@ def _sums(x, w, shape, precision):
   if shape.kernel and w.shape[-2] == 1:
     return _depthwise(x, w, shape)
   if shape.kernel and shape.groups == 1:
-    return convolution.convolve(x, w, shape, precision, padding=-1)
+    return convolution.convolve(x, w, shape, fill=-1, precision=precision)
   kernels = w.reshape(-1, *w.shape[-2:])
   sums = [
     _grouped_dot(

@@ -80,7 +80,9 @@ class QuantizedConv(nn.Module):
     shape = geometry_lib.geometry(
       x.shape, w.shape, self.strides, self.padding, self.dilation, self.groups
     )
-    return convolution.convolve(x, w, shape, lax.Precision.HIGHEST)
+    return convolution.convolve(
+      x, w, shape, fill=0, precision=lax.Precision.HIGHEST
+    )
 
 
 class QuantizedClassifier(nn.Module):

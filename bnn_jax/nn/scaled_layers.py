@@ -82,7 +82,7 @@ class ScaledConv(nn.Module):
     shape = geometry_lib.geometry(
       x.shape, w.shape, self.strides, padding, self.dilation, self.groups
     )
-    return convolution.convolve(x, w, shape)
+    return convolution.convolve(x, w, shape, fill=0)
 
 
 def scaled_sign(x: jax.Array, scale: jax.Array | float) -> jax.Array:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from bnn_jax.nn import convolution
+from bnn_jax.nn import devices
+from bnn_jax.nn import float_layers
 from bnn_jax.nn import geometry
 
 
@@ -35,6 +37,7 @@ def derivatives(sums, x, w):
   ((1, 1), {}),
   ((3, 3), {'strides': (2, 3)}),
   ((3, 2), {'groups': 2}),
+  ((3, 2), {'padding': ((1, 2), (0, 3))}),
   ((3,), {'strides': 2}),
 ], ids=str)
 def test_values_and_derivatives_are_those_of_xla(kernel, options):
@@ -47,8 +50,32 @@ def test_values_and_derivatives_are_those_of_xla(kernel, options):
   resolved = geometry.geometry(x.shape, w.shape, **options)
   got, expected = (
     derivatives(functools.partial(sums, shape=resolved), x, w)
-    for sums in (convolution.convolve, plain)
+    for sums in (functools.partial(convolution.convolve, fill=0), plain)
   )
   for a, b in zip(got, expected, strict=True):
     assert np.any(b)
     np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize('backend, axes', [('cpu', 1), ('gpu', 2), ('tpu', 2)])
+def test_only_the_cpu_folds(monkeypatch, backend, axes):
+  monkeypatch.setattr(devices, 'backend', lambda: backend)
+  shape = geometry.geometry((2, 9, 7, 4), (3, 2, 4, 5))
+  jaxpr = str(jax.make_jaxpr(
+    lambda x, w: convolution.convolve(x, w, shape, fill=0)
+  )(jnp.zeros((2, 9, 7, 4)), jnp.zeros((3, 2, 4, 5))))
+  assert jaxpr.count('conv_general_dilated[') == 1
+  assert f'window_strides={(1,) * axes}' in jaxpr
+
+
+@pytest.mark.parametrize('groups', [1, 2])
+def test_a_float_layer_is_that_of_flax(groups):
+  options = {'strides': (2, 1), 'padding': ((1, 2), (0, 3)), 'groups': groups}
+  layer = float_layers.FloatConv(6, (3, 2), dilation=(1, 2), **options)
+  x = jax.random.normal(jax.random.key(0), (2, 9, 7, 4))
+  variables = layer.init(jax.random.key(1), x)
+  (kernel,) = jax.tree.leaves(variables)
+  shape = geometry.geometry(x.shape, kernel.shape, dilation=(1, 2), **options)
+  np.testing.assert_allclose(
+    layer.apply(variables, x), plain(x, kernel, shape), rtol=1e-5, atol=1e-5
+  )

@@ -24,8 +24,8 @@ def config(string='smoke,data=folder,data_dir=x', **changes):
   ({}, (), None, 'results'),
   ({}, ('testing',), None, 'results'),
   ({}, ('validation', 'testing'), None,
-   'results-8-wrap-64-dot-validation-testing'),
-  ({}, (), 40, 'results-8-wrap-64-dot-step40'),
+   'results-7-wrap-64-dot-validation-testing'),
+  ({}, (), 40, 'results-7-wrap-64-dot-step40'),
   ({'accumulator.bits': 6, 'accumulator.overflow_mode': 'saturate',
     'accumulator.simd': 16}, (), None, 'results-6-saturate-16-dot'),
   ({'accumulator.bits': 6}, ('validation',), 3,
@@ -49,7 +49,7 @@ def test_results_path_tells_other_keys_apart(tmp_path):
   }
   assert len(names) == 5
   for name in names:
-    assert re.fullmatch(r'results-8-wrap-64-dot-[0-9a-f]{8}\.json', name)
+    assert re.fullmatch(r'results-7-wrap-64-dot-[0-9a-f]{8}\.json', name)
 
 
 @pytest.mark.parametrize('key, value', [

@@ -143,7 +143,7 @@ def _laid_out(x, shape, beyond) -> tuple[jax.Array, tuple[int, ...]]:
     The input, and the pitch of each of its axes but the last, the group's
     being last.
   """
-  x = geometry_lib.pad(x, shape) if shape.kernel else x
+  x = geometry_lib.pad(x, shape, -1) if shape.kernel else x
   x = x.reshape(*x.shape[:-1], shape.groups, -1)
   missing = -x.shape[-1] % _ALIGNED
   x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
