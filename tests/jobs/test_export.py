@@ -15,9 +15,9 @@ def config(string='smoke,data=folder,data_dir=x', **changes):
   ({}, 'export'),
   ({'data.data_dir': 'y', 'seed': 3}, 'export'),
   ({'accumulator.bits': 6}, 'export-6-wrap-64-dot'),
-  ({'model.variant': 'binary'}, 'export-8-exact-64-dot'),
+  ({'model.variant': 'binary'}, 'export-7-exact-64-dot'),
   ({'accumulator.overflow_mode': 'saturate', 'accumulator.gradient': 'clip'},
-   'export-8-saturate-64-dot'),
+   'export-7-saturate-64-dot'),
 ])
 def test_export_path(tmp_path, changes, name):
   workdir.prepare(tmp_path, config().to_dict(), seed=0)
@@ -34,4 +34,4 @@ def test_export_path_tells_rules_for_layers_apart(tmp_path):
     for bits in (9, 10)
   }
   assert len(names) == 2
-  assert all(name.startswith('export-8-wrap-64-dot-') for name in names)
+  assert all(name.startswith('export-7-wrap-64-dot-') for name in names)
