@@ -10,6 +10,7 @@ import pytest
 
 from bnn_jax.nn import geometry
 from bnn_jax.nn import products
+from tests import convolutions
 from tests.contract import cases
 
 SHAPES = {
@@ -70,15 +71,6 @@ def test_second_derivatives_follow(monkeypatch):
   assert cases.integers(jax.grad(slope)(x)) == cases.integers(expected)
 
 
-def convolution(x, w, shape):
-  """Exact sums by XLA alone."""
-  return lax.conv_general_dilated(
-    geometry.pad(x, shape, -1), w, shape.strides, 'VALID',
-    rhs_dilation=shape.dilation,
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-  )
-
-
 @pytest.mark.parametrize('kernel, options', [
   ((3, 2), {}),
   ((3, 2), {'padding': 'VALID'}),
@@ -89,15 +81,13 @@ def convolution(x, w, shape):
 def test_derivatives_over_two_axes_are_those_of_a_convolution(kernel, options):
   shape = cases.Shape((2, 9, 7, 4), (*kernel, 4, 5), options)
   x, w = signs(shape)
-  dx, dw = x[::-1], w[::-1, :, ::-1]
   resolved = geometry.geometry(x.shape, w.shape, **options)
-
-  def derivatives(sums):
-    run = functools.partial(sums, shape=resolved)
-    slopes = jax.grad(lambda *o: jnp.sum(run(*o) ** 2), (0, 1))(x, w)
-    return *jax.jvp(run, (x, w), (dx, dw)), *slopes
-
-  found = derivatives(products.exact), derivatives(convolution)
-  for got, expected in zip(*found, strict=True):
-    assert np.any(expected)
-    assert cases.integers(got) == cases.integers(expected)
+  got, expected = (
+    convolutions.derivatives(sums, x, w) for sums in (
+      functools.partial(products.exact, shape=resolved),
+      functools.partial(convolutions.plain, shape=resolved, fill=-1),
+    )
+  )
+  for a, b in zip(got, expected, strict=True):
+    assert np.any(b)
+    assert cases.integers(a) == cases.integers(b)

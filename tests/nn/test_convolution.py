@@ -3,7 +3,6 @@
 import functools
 
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,22 +11,7 @@ from bnn_jax.nn import convolution
 from bnn_jax.nn import devices
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import geometry
-
-
-def plain(x, w, shape):
-  """The same by one call of XLA, with zeros around."""
-  axes = 'HW'[: len(shape.kernel)]
-  return lax.conv_general_dilated(
-    x, w, shape.strides, shape.padding, rhs_dilation=shape.dilation,
-    dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'),
-    feature_group_count=shape.groups,
-  )
-
-
-def derivatives(sums, x, w):
-  """Sums, their tangents and the slopes of their squares."""
-  slopes = jax.grad(lambda *o: jnp.sum(sums(*o) ** 2), (0, 1))(x, w)
-  return *jax.jvp(sums, (x, w), (x[::-1], w[..., ::-1])), *slopes
+from tests import convolutions
 
 
 @pytest.mark.parametrize('kernel, options', [
@@ -49,8 +33,10 @@ def test_values_and_derivatives_are_those_of_xla(kernel, options):
   w = jnp.asarray(random.integers(-4, 5, (*kernel, per_group, 6)), jnp.float32)
   resolved = geometry.geometry(x.shape, w.shape, **options)
   got, expected = (
-    derivatives(functools.partial(sums, shape=resolved), x, w)
-    for sums in (functools.partial(convolution.convolve, fill=0), plain)
+    convolutions.derivatives(
+      functools.partial(sums, shape=resolved, fill=0), x, w
+    )
+    for sums in (convolution.convolve, convolutions.plain)
   )
   for a, b in zip(got, expected, strict=True):
     assert np.any(b)
@@ -77,5 +63,6 @@ def test_a_float_layer_is_that_of_flax(groups):
   (kernel,) = jax.tree.leaves(variables)
   shape = geometry.geometry(x.shape, kernel.shape, dilation=(1, 2), **options)
   np.testing.assert_allclose(
-    layer.apply(variables, x), plain(x, kernel, shape), rtol=1e-5, atol=1e-5
+    layer.apply(variables, x), convolutions.plain(x, kernel, shape, 0),
+    rtol=1e-5, atol=1e-5,
   )
