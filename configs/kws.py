@@ -56,6 +56,7 @@ def get_config(string: str = '') -> ml_collections.ConfigDict:
   config.penalty = _penalty(options)
   config.optimizer = _optimizer()
   config.distillation = _distillation(options)
+  config.collaboration = _collaboration()
   config.training = _training(options)
   if 'smoke' in options:
     _shrink(config, options)
@@ -233,6 +234,20 @@ def _distillation(options) -> ml_collections.ConfigDict:
   return distillation
 
 
+def _collaboration() -> ml_collections.ConfigDict:
+  collaboration = ml_collections.ConfigDict()
+  # Weights of what an exact branch, the same weights on registers that never
+  # overflow, adds to the loss; without any of them there is no such branch.
+  # Its own cross entropy, which makes a step take about twice as long.
+  collaboration.entropy_weight = 0.0
+  # The distance to its logits, at this temperature.
+  collaboration.logits_weight = 0.0
+  collaboration.temperature = 2.0
+  # The distance to the bits that its signs make.
+  collaboration.bits_weight = 0.0
+  return collaboration
+
+
 def _training(options) -> ml_collections.ConfigDict:
   training = ml_collections.ConfigDict()
   # The embedded corpus shows that the program works; real speech is worth more.
@@ -241,6 +256,9 @@ def _training(options) -> ml_collections.ConfigDict:
   training.batch_size = 100
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1
+  # Shares of the steps between which the scales of shift batch norm, real at
+  # first, harden into powers of two; (0.0, 0.0): powers from the first step on.
+  training.hardening = (0.5, 0.9)
   # Over this first share of the steps, ever more channels of ever more batches
   # pass a narrow register instead of an exact one; 0: all of them at once;
   # 1e9: none, so that the network is not trained for its register.

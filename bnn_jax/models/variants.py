@@ -56,6 +56,7 @@ def make(
   stream: integer.StreamFormat,
   levels: int,
   norm_variant: str,
+  hardening: tuple[float, float] = (0.0, 0.0),
   weight_gradient: str,
   activation_gradient: str,
   learn_preload: bool = False,
@@ -71,6 +72,7 @@ def make(
     stream: format of integers of the stream.
     levels: thermometer thresholds of each mel bin.
     norm_variant: of `layers.ShiftBatchNorm`.
+    hardening: of `layers.ShiftBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
     learn_preload: of `layers.BinaryConv`.
@@ -100,14 +102,17 @@ def make(
     return _with_8_bits(binary, stream)
   if variant == 'binary':
     return binary
+  norm = (
+    layers.ShiftBatchNorm if integers else twin_layers.RealShiftBatchNorm
+  )
+  binary = dataclasses.replace(
+    binary, norm=lambda kind, name: norm(
+      stream, norm_variant, hardening=hardening, name=name
+    ),
+  )
   if integers:
-    return _with_integers(binary, stream, norm_variant, activation_gradient)
-  norm = functools.partial(
-    twin_layers.RealShiftBatchNorm, stream, norm_variant
-  )
-  return dataclasses.replace(
-    binary, norm=lambda kind, name: norm(name=name)
-  )
+    return _with_integers(binary, stream, activation_gradient)
+  return binary
 
 
 def as_published(classes: int) -> toolbox.Toolbox:
@@ -168,13 +173,10 @@ def _with_8_bits(
   )
 
 
-def _with_integers(binary, stream, norm_variant, gradient) -> toolbox.Toolbox:
-  """The same with shift batch norm and a stream of integers."""
+def _with_integers(binary, stream, gradient) -> toolbox.Toolbox:
+  """The same with a stream of integers."""
   return dataclasses.replace(
     binary,
-    norm=lambda kind, name: layers.ShiftBatchNorm(
-      stream, norm_variant, name=name
-    ),
     activation=functools.partial(_integer_activation, stream=stream),
     sign=functools.partial(layers.RSign, stream, gradient),
     add=functools.partial(stream_layers.Add, stream),

@@ -7,8 +7,9 @@ the integers of the variable collection `deployed` and nothing else; they are
 made by `bnn_jax.nn.deployment`.
 
 Observations leave through `sow`, only where the caller makes the collection
-mutable: `sums` (exact sums as a share of the register's range, differentiable)
-and `telemetry` (counts of overflow).
+mutable: `sums` (exact sums as a share of the register's range, differentiable),
+`margins` (what signs read, less their thresholds, differentiable) and
+`telemetry` (counts of overflow).
 
 Shape letters: B batch, T frames, F mel bins, C channels, N outputs.
 """
@@ -61,6 +62,12 @@ def latent_init(key, shape, dtype=jnp.float32):
 def _deployed(layer: nn.Module, name: str, shape: tuple[int, ...]):
   """An integer array of the collection `deployed`."""
   return layer.variable('deployed', name, jnp.zeros, shape, jnp.int32).value
+
+
+def sow_margin(sign: nn.Module, margin: jax.Array) -> None:
+  """Shows what a sign reads, less its threshold."""
+  if sign.is_mutable_collection('margins') and not sign.is_initializing():
+    sign.sow('margins', 'margin', margin)
 
 
 def _observe(
@@ -281,9 +288,10 @@ class ShiftBatchNorm(nn.Module):
   """Batch normalization whose scale is a power of two.
 
   Computes sat_R(shift(a, s) + b) (`docs/arithmetic.md`, section 6). In
-  training the mean and the derivatives are the batch's, while the power of two
-  comes from running statistics with hysteresis, so that a channel does not
-  double from one step to the next.
+  training the mean and the derivatives are the batch's, while the scale comes
+  from running statistics. It is real at first, and hardens into the power of
+  two that is deployed: a channel that doubles and halves while its weights are
+  still learned costs accuracy (`docs/training.md`).
 
   Attributes:
     stream: format of the output.
@@ -291,15 +299,15 @@ class ShiftBatchNorm(nn.Module):
       and 1 / std to one each (Hubara et al. 2016).
     momentum: of the running statistics.
     epsilon: added to the variance.
-    hysteresis: how far, in log2, the scale must pass the middle between two
-      powers before training changes to the other.
+    hardening: shares of the training between which the scale hardens; by
+      default it is a power of two from the first step on.
   """
 
   stream: integer.StreamFormat = integer.StreamFormat()
   variant: str = 'fused'
   momentum: float = 0.9
   epsilon: float = 1e-5
-  hysteresis: float = 0.1
+  hardening: tuple[float, float] = (0.0, 0.0)
 
   @nn.compact
   def __call__(
@@ -307,6 +315,7 @@ class ShiftBatchNorm(nn.Module):
     a: jax.Array,
     *,
     train: bool,
+    progress: float | jax.Array = 1.0,
     frozen: bool | jax.Array = False,
   ) -> jax.Array:
     """Normalizes.
@@ -314,6 +323,7 @@ class ShiftBatchNorm(nn.Module):
     Args:
       a: `[..., C]` accumulator results.
       train: compute with parameters, otherwise with deployed integers.
+      progress: share of training done.
       frozen: in training, use the running statistics and leave them alone.
 
     Returns:
@@ -328,7 +338,9 @@ class ShiftBatchNorm(nn.Module):
       b = _deployed(self, 'bias', channels).astype(a.dtype)
       return integer.shift_batch_norm(a, s, b, self.stream.bits)
     mean, rstd = self._statistics(a, running, frozen)
-    exponent = self._exponent(running, log2_gamma, frozen)
+    exponent = self._exponent(
+      running.value, log2_gamma, self._hardness(progress, frozen)
+    )
     return self._normalize(a, mean, rstd, log2_gamma, beta, exponent)
 
   def _start(self, channels) -> dict[str, jax.Array]:
@@ -336,7 +348,6 @@ class ShiftBatchNorm(nn.Module):
       'mean': jnp.zeros(channels),
       'var': jnp.ones(channels),
       'rstd': jnp.ones(channels),
-      'exponent': jnp.zeros(channels),
     }
 
   def _statistics(self, a, running, frozen):
@@ -362,30 +373,37 @@ class ShiftBatchNorm(nn.Module):
       return running['rstd']
     return lax.rsqrt(running['var'] + self.epsilon)
 
-  def _exponent(self, running, log2_gamma, frozen):
-    """E of the scale 2^E `[C]`; remembered for the hysteresis."""
-    log2_rstd = jnp.log2(self._running_rstd(running.value))
+  def _hardness(self, progress, frozen):
+    """0 for real scales, 1 for powers of two."""
+    start, end = self.hardening
+    hard = jnp.asarray(frozen) | (jnp.asarray(progress) >= end)
+    share = (progress - start) / max(end - start, 1e-6)
+    return jnp.where(hard, 1.0, jnp.clip(share, 0.0, 1.0))
+
+  def _exponent(self, running, log2_gamma, hardness):
+    """E of the scale 2^E `[C]`, an integer where `hardness` is 1."""
+    log2_rstd = jnp.log2(self._running_rstd(running))
     log2_gamma = lax.stop_gradient(log2_gamma)
+    real = log2_gamma + log2_rstd
     if self.variant == 'two_ap2':
       log2_gamma = jnp.floor(log2_gamma + 0.5)
       log2_rstd = jnp.floor(log2_rstd + 0.5)
-    target = log2_gamma + log2_rstd
-    nearest = jnp.floor(target + 0.5)
-    old = running.value['exponent']
-    near = jnp.abs(target - old) <= 0.5 + self.hysteresis
-    exponent = jnp.where(near & ~jnp.asarray(frozen), old, nearest)
-    running.value = running.value | {'exponent': exponent}
-    return exponent
+    nearest = jnp.floor(log2_gamma + log2_rstd + 0.5)
+    between = real + hardness * (nearest - real)
+    return jnp.where(hardness == 1, nearest, between)
 
   def _normalize(self, a, mean, rstd, log2_gamma, beta, exponent):
-    """Forward on the deployed integers, backward as a batch normalization."""
+    """Forward by the scale 2^E, backward as a batch normalization."""
     fraction = self.stream.fraction_bits
     s = jnp.clip(exponent + fraction, integer.SHIFT_MIN, integer.SHIFT_MAX)
-    scale = integer.power_of_two(s)
+    # exp2 rounds on some backends, and on all is 1 at 0.
+    whole = jnp.floor(s)
+    part = jnp.where(s == whole, 1.0, jnp.exp2(s - whole))
+    scale = integer.power_of_two(whole) * part
     offset = 2.0**fraction * beta
     b = jnp.floor(offset - mean * scale + 0.5)
     b = jnp.clip(b, constants.BIAS_MIN, constants.BIAS_MAX)
-    value = integer.shift_batch_norm(a, s, b, self.stream.bits)
+    value = integer.saturate(jnp.floor(a * scale) + b, self.stream.bits)
     # Both factors are 1 and carry only a derivative.
     gain = jnp.exp2(log2_gamma - lax.stop_gradient(log2_gamma))
     gain = gain * (rstd / lax.stop_gradient(rstd))
@@ -446,9 +464,9 @@ class RSign(nn.Module):
     step = 2.0**self.stream.fraction_bits
     # r >= ceil(2^F theta) for integers r is r >= 2^F theta, and the
     # subtraction of two floats has the sign of their comparison.
-    return binarize.sign(
-      (r - step * theta) / step, self.gradient, progress
-    )
+    margin = (r - step * theta) / step
+    sow_margin(self, margin)
+    return binarize.sign(margin, self.gradient, progress)
 
   def deployed_constants(
     self, params: dict[str, Any], statistics: dict[str, Any]

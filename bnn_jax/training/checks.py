@@ -63,6 +63,7 @@ _RANGES = (
     'for a rate, 5.0 for the norm, or 2.0 for the temperature.', (
       'optimizer.learning_rate', 'optimizer.latent_learning_rate',
       'optimizer.gradient_norm', 'distillation.temperature',
+      'collaboration.temperature',
     ), open_low=True, open_high=True,
   ),
   _Range(
@@ -76,6 +77,8 @@ _RANGES = (
   _Range(0, math.inf, 'is no finite number of at least 0; choose one.', (
     'optimizer.weight_decay', 'penalty.weight', 'penalty.margin',
     'penalty.final', 'penalty.gain', 'training.gate_share',
+    'collaboration.entropy_weight', 'collaboration.logits_weight',
+    'collaboration.bits_weight',
   ), open_high=True),
 )
 
@@ -93,6 +96,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
         raise errors.UserError(f'{key}={value} {valid.remedy}')
   _check_levels(config)
   _check_curriculum(config)
+  _check_hardening(config)
   setup.check_name(
     'data.training_split', config.data.training_split, TRAINING_SPLITS
   )
@@ -128,6 +132,19 @@ def _check_curriculum(config: ml_collections.ConfigDict) -> None:
       f'training.range_share={training.range_share} leaves ranges wide while '
       f'training.frozen_share={training.frozen_share} freezes the statistics; '
       f'choose at most {most:g}.'
+    )
+
+
+def _check_hardening(config: ml_collections.ConfigDict) -> None:
+  """Two shares of the steps, the first no later than the other."""
+  shares = config.training.hardening
+  valid = len(shares) == 2 and all(
+    isinstance(share, float | int) for share in shares
+  )
+  if not (valid and 0 <= shares[0] <= shares[1] <= 1):
+    raise errors.UserError(
+      f'training.hardening={shares} is no pair of shares of the steps; choose '
+      'two numbers from 0.0 to 1.0 that do not fall, such as (0.5, 0.9).'
     )
 
 

@@ -23,10 +23,10 @@ from bnn_jax.training import workdir as workdir_lib
 
 # Keys that may differ between a training and an evaluation of its checkpoint.
 EVALUATION_KEYS = (
-  'accumulator.', 'augmentation.', 'data.data_dir', 'data.manual_dir',
-  'data.max_bad_share', 'data.protocol', 'data.source', 'data.synthetic_',
-  'data.test_dir', 'data.training_split', 'distillation.', 'model.variant',
-  'name', 'optimizer.', 'penalty.', 'seed', 'training.',
+  'accumulator.', 'augmentation.', 'collaboration.', 'data.data_dir',
+  'data.manual_dir', 'data.max_bad_share', 'data.protocol', 'data.source',
+  'data.synthetic_', 'data.test_dir', 'data.training_split', 'distillation.',
+  'model.variant', 'name', 'optimizer.', 'penalty.', 'seed', 'training.',
 )
 # Keys that are told by the name of the results, each by its value.
 _NAMED_KEYS = tuple(

@@ -23,6 +23,7 @@ from bnn_jax.models import rules
 from bnn_jax.models import speech_resnet
 from bnn_jax.nn import accumulator
 from bnn_jax.nn import integer
+from bnn_jax.training import collaboration
 from bnn_jax.training import curriculum
 from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import optimizers
@@ -175,6 +176,7 @@ def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
     ),
     'levels': config.model.thermometer_levels,
     'norm_variant': config.model.norm_variant,
+    'hardening': tuple(config.training.hardening),
     'weight_gradient': config.model.weight_gradient,
     'activation_gradient': config.model.activation_gradient,
     'learn_preload': config.model.learn_preload,
@@ -271,6 +273,7 @@ def update_step(
     steps=steps, frozen_share=config.training.frozen_share,
     learning_rate=learning_rates(config, steps)['real'],
     balanced=config.optimizer.balance_weights,
+    collaboration=_collaboration(config),
   )
 
 
@@ -293,6 +296,21 @@ def _objective(
     teacher=teacher,
     distillation_weight=config.distillation.weight,
     temperature=config.distillation.temperature,
+  )
+
+
+def _collaboration(
+  config: ml_collections.ConfigDict,
+) -> collaboration.Collaboration | None:
+  """With the exact branch; None where it has no say or is the only one."""
+  fields = config.collaboration.to_dict()
+  weights = [fields[f'{name}_weight'] for name in ('entropy', 'logits', 'bits')]
+  overflows = accumulators(config).default.overflow_mode != 'exact'
+  if not (overflows and any(weights)):
+    return None
+  return collaboration.Collaboration(
+    model(without_overflow(config)),
+    label_smoothing=config.optimizer.label_smoothing, **fields,
   )
 
 

@@ -1,6 +1,7 @@
 """One step of training, and one of evaluation, as pure functions."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import traverse_util
@@ -12,6 +13,7 @@ import optax
 from bnn_jax import features
 from bnn_jax.data import augmentation as augmentation_lib
 from bnn_jax.nn import layers
+from bnn_jax.training import collaboration as collaboration_lib
 from bnn_jax.training import metrics
 from bnn_jax.training import objective as objective_lib
 from bnn_jax.training import state as state_lib
@@ -62,6 +64,7 @@ def make_update_step(
   frozen_share: float,
   learning_rate: optax.Schedule,
   balanced: bool,
+  collaboration: collaboration_lib.Collaboration | None = None,
 ) -> UpdateStep:
   """Makes the function of one step: loss, gradient, update.
 
@@ -74,6 +77,7 @@ def make_update_step(
       frozen.
     learning_rate: by step, for the metrics.
     balanced: keep the mean of each channel's latent weights at 0.
+    collaboration: with an exact branch; None without one.
 
   Returns:
     A function of state, quantized features `[B, T, F]` and labels `[B]` that
@@ -82,16 +86,21 @@ def make_update_step(
 
   def loss_of(params, state, q, labels):
     progress = state.step / steps
-    logits, changed = _forward(
-      model, params, state, q, progress, progress >= 1 - frozen_share,
-      objective.factors(state.control),
+    forward = functools.partial(
+      _forward, params=params, state=state, q=q, progress=progress,
+      frozen=progress >= 1 - frozen_share,
     )
-    loss, observed = objective.fit(logits, q, labels)
+    narrow = forward(model, factors=objective.factors(state.control))
+    loss, observed = objective.fit(narrow.logits, q, labels)
+    if collaboration is not None:
+      exact = forward(collaboration.network, factors={})
+      guidance, seen = collaboration.guide(narrow, exact, labels)
+      loss, observed = loss + guidance, observed | seen
     penalty, control, overflow = objective.overflow(
-      changed.get('sums', {}), state.control, state.step
+      narrow.changed.get('sums', {}), state.control, state.step
     )
     moved = {
-      'batch_stats': changed.get('batch_stats', {}), 'control': control
+      'batch_stats': narrow.changed.get('batch_stats', {}), 'control': control
     }
     return loss + penalty, (moved, observed | overflow)
 
@@ -120,24 +129,25 @@ def make_update_step(
   return update_step
 
 
-def _forward(model, params, state, q, progress, frozen, factors):
-  """Logits of a training, and the collections that it changes."""
+def _forward(model, *, params, state, q, progress, frozen, factors):
+  """What a network computes in a training."""
   ranges = traverse_util.unflatten_dict(
     {(*path.split('/'), 'factor'): value for path, value in factors.items()}
   )
-  return model.apply(
+  logits, changed = model.apply(
     state.variables() | {'params': params, layers.RANGES: ranges},
     q,
     train=True,
     progress=progress,
     frozen=frozen,
-    mutable=['batch_stats', 'sums'],
+    mutable=['batch_stats', 'sums', 'margins'],
     # 0 and 1 are the masks' of `augmentation.spec_augment`.
     rngs={
       layers.GATES: jax.random.fold_in(state.key(), 2),
       'dropout': jax.random.fold_in(state.key(), 3),
     },
   )
+  return collaboration_lib.Branch(logits, changed)
 
 
 def quantize(x: jax.Array, inputs: dict[str, Any], bits: int) -> jax.Array:

@@ -7,7 +7,6 @@ compiled engine, `cases.wide_cases()`.
 
 from unittest import mock
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -25,6 +24,7 @@ RIGHT_WORDS = geometry.words
 RIGHT_PADDING = geometry.same_padding
 RIGHT_REGISTER = register.Accumulator.register
 RIGHT_VIEWS = geometry.views
+RIGHT_PAD = geometry.pad
 RIGHT_ADD = lax_engine._add_word
 Word = geometry.Word
 
@@ -86,8 +86,8 @@ def symmetric(self):
   return 1 - 2 ** (self.bits - 1)
 
 
-def padded_with_ones(x, shape):
-  return jnp.pad(x, ((0, 0), *shape.padding, (0, 0)), constant_values=1)
+def padded_with_ones(x, shape, fill=-1):
+  return RIGHT_PAD(x, shape, -fill)
 
 
 def views_of_ones(x, shape, padding):

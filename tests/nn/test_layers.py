@@ -46,7 +46,7 @@ def test_shift_batch_norm_trains_on_what_is_deployed(seed, variant):
   )
   running = {
     'mean': dyadic(random, -9, 9), 'var': np.float32(4.0) ** power,
-    'rstd': np.float32(0.5) ** power, 'exponent': np.zeros(CHANNELS),
+    'rstd': np.float32(0.5) ** power,
   }
   statistics = {'running': jax.tree.map(jnp.float32, running)}
   a = integers(random, -128, 128)
@@ -97,28 +97,56 @@ def test_shift_prelu_trains_on_what_is_deployed(seed):
   assert sorted(np.unique(constants['k'])) == list(range(8))
 
 
-def exponent_after(target, old, frozen=False):
-  """The exponent of a layer with log2 gamma = `target` and unit variance."""
-  layer = layers.ShiftBatchNorm(STREAM, epsilon=0.0)
-  running = {'mean': jnp.zeros(1), 'var': jnp.ones(1), 'rstd': jnp.ones(1),
-             'exponent': jnp.array([old])}
-  params = {'log2_gamma': jnp.array([target]), 'beta': jnp.zeros(1)}
-  a = jnp.array([[1.0], [-1.0]])
-  _, changed = layer.apply(
-    {'params': params, 'batch_stats': {'running': running}}, a, train=True,
-    frozen=frozen, mutable='batch_stats',
-  )
-  return float(changed['batch_stats']['running']['exponent'][0])
+def exponent_at(progress, variant='fused', frozen=False):
+  """E of a layer with log2 gamma = 0.45 and log2 rstd = 0.3.
+
+  The scale hardens between a quarter and three quarters of the training.
+  """
+  layer = layers.ShiftBatchNorm(STREAM, variant, hardening=(0.25, 0.75))
+  running = {'var': jnp.full(1, 2**-0.6), 'rstd': jnp.full(1, 2**0.3)}
+  hardness = layer._hardness(progress, frozen)
+  return float(layer._exponent(running, jnp.array([0.45]), hardness)[0])
 
 
-@pytest.mark.parametrize('target, old, expected', [
-  (0.0, 0.0, 0.0), (0.55, 0.0, 0.0), (0.45, 1.0, 1.0), (0.65, 0.0, 1.0),
-  (0.35, 1.0, 0.0), (-0.55, 0.0, 0.0), (-0.65, 0.0, -1.0), (3.2, 0.0, 3.0),
+@pytest.mark.parametrize('progress, expected', [
+  (0.0, 0.75), (0.25, 0.75), (0.5, 0.875), (0.7, 0.975), (0.75, 1.0), (1, 1.0),
 ])
-def test_hysteresis(target, old, expected):
-  assert exponent_after(target, old) == expected
-  # Frozen statistics are deployed, which knows no hysteresis.
-  assert exponent_after(target, old, True) == np.floor(target + 0.5)
+def test_a_scale_hardens(progress, expected):
+  assert exponent_at(progress) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_hard_scale_is_a_power_of_two():
+  assert exponent_at(0.75) == exponent_at(0.0, frozen=True) == 1.0
+  # Of two powers, each term is rounded.
+  assert exponent_at(0.0, 'two_ap2') == pytest.approx(0.75, abs=1e-4)
+  assert exponent_at(0.75, 'two_ap2') == exponent_at(0.0, 'two_ap2', True) == 0
+
+
+def test_a_soft_scale_normalizes():
+  layer = layers.ShiftBatchNorm(
+    integer.StreamFormat(16, 8), hardening=(0.5, 0.75)
+  )
+  random = np.random.default_rng(0)
+  a = np.float32(random.integers(-40, 40, (1000, 3)) * 2)
+  params = {'log2_gamma': jnp.array([0.0, 0.3, -0.4]), 'beta': jnp.zeros(3)}
+  running = layer._start((3,)) | {
+    'mean': a.mean(0), 'var': a.var(0), 'rstd': 1 / a.std(0)
+  }
+
+  def spread(progress):
+    y = layer.apply(
+      {'params': params, 'batch_stats': {'running': running}}, a, train=True,
+      progress=progress, frozen=False, mutable='batch_stats',
+    )[0]
+    return np.log2(y.std(0) / 2**8)
+
+  assert spread(0.5) == pytest.approx(
+    np.asarray(params['log2_gamma']), abs=0.01
+  )
+  log2_std = np.log2(a.std(0))
+  target = np.asarray(params['log2_gamma']) - log2_std
+  hard = np.floor(target + 0.5) + log2_std
+  assert spread(0.75) == pytest.approx(hard, abs=0.01)
 
 
 def test_batch_norm_has_the_gradient_of_a_real_one():

@@ -34,6 +34,11 @@ def config(string='smoke', **changes):
   ('model.input_bits', 9), ('model.input_bits', 0),
   ('model.thermometer_levels', 256), ('penalty.rise_share', 1.5),
   ('penalty.bound', 0.0), ('penalty.bound', 1.0),
+  ('collaboration.bits_weight', -1.0), ('collaboration.logits_weight', -1.0),
+  ('collaboration.entropy_weight', math.nan),
+  ('collaboration.temperature', 0.0), ('training.hardening', (0.5,)),
+  ('training.hardening', (0.9, 0.5)), ('training.hardening', (-0.1, 0.5)),
+  ('training.hardening', (0.5, math.nan)), ('training.hardening', ('a', 'b')),
 ])
 def test_training_is_checked(key, value):
   checks.check_training(config())
