@@ -80,6 +80,16 @@ def test_a_workdir_without_a_recipe_has_ours(tmp_path):
   assert workdir.differences(tmp_path, {'optimizer': optimizer}) == {}
 
 
+def test_a_workdir_without_a_curriculum_has_none(tmp_path):
+  training = kws.get_config().training.to_dict()
+  later = ('range_start', 'range_share', 'range_bound', 'hardening')
+  before = {k: v for k, v in training.items() if k not in later}
+  workdir.write_json(tmp_path / 'config.json', {'training': before})
+  assert workdir.differences(tmp_path, {'training': training}) == {
+    'training.hardening': ([0.0, 0.0], [0.5, 0.9])
+  }
+
+
 def test_ignored_keys_may_differ(tmp_path):
   workdir.prepare(tmp_path, CONFIG, seed=0)
   workdir.check_config(tmp_path, changed(bits=9), ignore=('accumulator.',))
