@@ -290,8 +290,8 @@ class ShiftBatchNorm(nn.Module):
   Computes sat_R(shift(a, s) + b) (`docs/arithmetic.md`, section 6). In
   training the mean and the derivatives are the batch's, while the scale comes
   from running statistics. It is real at first, and hardens into the power of
-  two that is deployed: a channel that doubles and halves while its weights are
-  still learned costs accuracy (`docs/training.md`).
+  two that is deployed, so that no channel doubles from one step to the next
+  (`docs/training.md` has what it buys).
 
   Attributes:
     stream: format of the output.
