@@ -44,7 +44,7 @@ class Collaboration:
     network: the network on registers that never overflow.
     label_smoothing: of the cross entropy.
     entropy_weight: of the exact branch's own cross entropy, whose gradient
-      costs a step about as much again.
+      is a second backward pass.
     logits_weight: of the distance to its logits.
     bits_weight: of the distance to its bits.
     temperature: that softens both sides of the comparison of logits.

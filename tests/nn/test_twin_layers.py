@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from bnn_jax.nn import binarize
 from bnn_jax.nn import integer
@@ -58,3 +59,17 @@ def test_sign_classifier_reads_reals_with_weights_of_one_bit():
   np.testing.assert_allclose(found, [[4.5, 0.0]], rtol=1e-6)
   w = binarize.sign(variables['params']['latent'], 'hard_tanh')
   assert set(np.unique(w)) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize('layer, r, margins', [
+  (twin_layers.RealSign(), [[0.5, -1.0]], [[0.25, -0.5]]),
+  # The stream counts in sixteenths.
+  (layers.RSign(), [[8.0, -16.0]], [[0.25, -0.5]]),
+])
+def test_signs_show_their_margins(layer, r, margins):
+  params = {'theta': jnp.array([0.25, -0.5])}
+  bits, shown = layer.apply(
+    {'params': params}, jnp.array(r), train=True, mutable=['margins']
+  )
+  assert shown['margins']['margin'][0].tolist() == margins
+  assert bits.tolist() == [[1.0, -1.0]]

@@ -158,3 +158,30 @@ def test_model_is_checked(key, value):
   setup.model(config())
   with pytest.raises(errors.UserError, match=key.rpartition('.')[2]):
     setup.model(config(**{key: value}))
+
+
+def test_the_exact_branch_has_the_same_network_without_overflow():
+  config = kws.get_config('smoke').unlock()
+  assert setup._collaboration(config) is None
+  config.collaboration.bits_weight = 0.25
+  found = setup._collaboration(config)
+  assert (found.bits_weight, found.logits_weight) == (0.25, 0.0)
+  register = found.network.conv.keywords['accumulator'].default
+  assert register.overflow_mode == 'exact'
+  own = setup.model(config)
+  assert own.conv.keywords['accumulator'].default.overflow_mode == 'wrap'
+  assert found.network.stages == own.stages
+  config.model.variant = 'binary'
+  assert setup._collaboration(config) is None
+
+
+@pytest.mark.parametrize('name', ['speech_resnet', 'ds_cnn'])
+def test_networks_harden_when_the_configuration_says_so(name):
+  config = kws.get_config('smoke').unlock()
+  config.training.hardening = (0.25, 0.5)
+  if name == 'speech_resnet':
+    norm = setup.model(config).norm()
+  else:
+    config.model.name = name
+    norm = setup.model(config).tools.norm('affine', name='norm')
+  assert norm.hardening == (0.25, 0.5)
