@@ -256,9 +256,6 @@ def _training(options) -> ml_collections.ConfigDict:
   training.batch_size = 100
   # Batch-norm statistics are frozen for this last share of the steps.
   training.frozen_share = 0.1
-  # Shares of the steps between which the scales of shift batch norm, real at
-  # first, harden into powers of two; (0.0, 0.0): powers from the first step on.
-  training.hardening = (0.5, 0.9)
   # Over this first share of the steps, ever more channels of ever more batches
   # pass a narrow register instead of an exact one; 0: all of them at once;
   # 1e9: none, so that the network is not trained for its register.

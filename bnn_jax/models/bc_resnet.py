@@ -156,7 +156,7 @@ class _SubSpectral(nn.Module):
     bands = jnp.swapaxes(bands, 2, 3)
     y = tools.norm('affine', name='norm')(
       tools.hold()(bands.reshape(*bands.shape[:3], -1)),
-      train=mode.train, progress=mode.progress, frozen=mode.frozen,
+      train=mode.train, frozen=mode.frozen,
     )
     y = jnp.swapaxes(y.reshape(bands.shape), 2, 3)
     return tools.hold()(y.reshape(a.shape))

@@ -158,9 +158,7 @@ class _Tail(nn.Module):
   @nn.compact
   def __call__(self, a, shortcut, *, train, progress, frozen):
     a = stream_layers.Materialize()(a)
-    y = self.norm(name='norm')(
-      a, train=train, progress=progress, frozen=frozen
-    )
+    y = self.norm(name='norm')(a, train=train, frozen=frozen)
     if shortcut is not None or self.parts > 1:
       y = stream_layers.Materialize()(y)
     total = self._sum(y, shortcut)
@@ -346,7 +344,6 @@ def build(
   stream: integer.StreamFormat,
   levels: int,
   norm_variant: str,
-  hardening: tuple[float, float] = (0.0, 0.0),
   weight_gradient: str,
   activation_gradient: str,
   padding: str = 'same',
@@ -367,7 +364,6 @@ def build(
     levels: thermometer thresholds of each mel bin.
     norm_variant: of `layers.ShiftBatchNorm`, or 'real' for a
       `rounded_norm.RoundedBatchNorm`.
-    hardening: of `layers.ShiftBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
     padding: 'same', or 'valid' for continuous listening.
@@ -411,7 +407,7 @@ def build(
       weight_gradient=weight_gradient, learn_preload=learn_preload,
       gate_share=gate_share,
     ),
-    norm=_norm(norm_variant, stream, hardening),
+    norm=_norm(norm_variant, stream),
     activation=functools.partial(layers.ShiftPReLU, stream=stream),
     sign=functools.partial(
       layers.RSign, stream=stream, gradient=activation_gradient
@@ -434,12 +430,10 @@ def _check_rule(rule: str, variant: str) -> None:
     )
 
 
-def _norm(
-  variant: str, stream: integer.StreamFormat, hardening: tuple[float, float]
-) -> Constructor:
+def _norm(variant: str, stream: integer.StreamFormat) -> Constructor:
   """Constructor of the normalizations of a binarized network."""
   if variant == 'real':
     return functools.partial(rounded_norm.RoundedBatchNorm, stream=stream)
   return functools.partial(
-    layers.ShiftBatchNorm, stream=stream, variant=variant, hardening=hardening
+    layers.ShiftBatchNorm, stream=stream, variant=variant
   )

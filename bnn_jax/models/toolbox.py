@@ -187,8 +187,7 @@ class Unit(nn.Module):
     )
     a = product(x, train=mode.train, progress=mode.progress)
     y = tools.norm(self.norm, name='norm')(
-      tools.hold()(a), train=mode.train, progress=mode.progress,
-      frozen=mode.frozen,
+      tools.hold()(a), train=mode.train, frozen=mode.frozen
     )
     y = tools.activation(self.activation, name='activation')(
       y, train=mode.train

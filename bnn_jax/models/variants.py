@@ -56,7 +56,6 @@ def make(
   stream: integer.StreamFormat,
   levels: int,
   norm_variant: str,
-  hardening: tuple[float, float] = (0.0, 0.0),
   weight_gradient: str,
   activation_gradient: str,
   learn_preload: bool = False,
@@ -72,7 +71,6 @@ def make(
     stream: format of integers of the stream.
     levels: thermometer thresholds of each mel bin.
     norm_variant: of `layers.ShiftBatchNorm`.
-    hardening: of `layers.ShiftBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
     learn_preload: of `layers.BinaryConv`.
@@ -106,9 +104,7 @@ def make(
     layers.ShiftBatchNorm if integers else twin_layers.RealShiftBatchNorm
   )
   binary = dataclasses.replace(
-    binary, norm=lambda kind, name: norm(
-      stream, norm_variant, hardening=hardening, name=name
-    ),
+    binary, norm=lambda kind, name: norm(stream, norm_variant, name=name)
   )
   if integers:
     return _with_integers(binary, stream, activation_gradient)

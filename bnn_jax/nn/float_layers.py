@@ -121,11 +121,9 @@ class BatchNorm(nn.Module):
     a: jax.Array,
     *,
     train: bool,
-    progress: float | jax.Array = 1.0,
     frozen: bool | jax.Array = False,
   ) -> jax.Array:
     """Normalizes `a` `[..., C]`, by running statistics where frozen."""
-    del progress
     channels = a.shape[-1:]
     gamma: jax.Array | float = 1.0
     beta: jax.Array | float = 0.0

@@ -288,10 +288,8 @@ class ShiftBatchNorm(nn.Module):
   """Batch normalization whose scale is a power of two.
 
   Computes sat_R(shift(a, s) + b) (`docs/arithmetic.md`, section 6). In
-  training the mean and the derivatives are the batch's, while the scale comes
-  from running statistics. It is real at first, and hardens into the power of
-  two that is deployed, so that no channel doubles from one step to the next
-  (`docs/training.md` has what it buys).
+  training the mean and the derivatives are the batch's, while the power of two
+  comes from running statistics.
 
   Attributes:
     stream: format of the output.
@@ -299,15 +297,12 @@ class ShiftBatchNorm(nn.Module):
       and 1 / std to one each (Hubara et al. 2016).
     momentum: of the running statistics.
     epsilon: added to the variance.
-    hardening: shares of the training between which the scale hardens; by
-      default it is a power of two from the first step on.
   """
 
   stream: integer.StreamFormat = integer.StreamFormat()
   variant: str = 'fused'
   momentum: float = 0.9
   epsilon: float = 1e-5
-  hardening: tuple[float, float] = (0.0, 0.0)
 
   @nn.compact
   def __call__(
@@ -315,7 +310,6 @@ class ShiftBatchNorm(nn.Module):
     a: jax.Array,
     *,
     train: bool,
-    progress: float | jax.Array = 1.0,
     frozen: bool | jax.Array = False,
   ) -> jax.Array:
     """Normalizes.
@@ -323,7 +317,6 @@ class ShiftBatchNorm(nn.Module):
     Args:
       a: `[..., C]` accumulator results.
       train: compute with parameters, otherwise with deployed integers.
-      progress: share of training done.
       frozen: in training, use the running statistics and leave them alone.
 
     Returns:
@@ -338,9 +331,7 @@ class ShiftBatchNorm(nn.Module):
       b = _deployed(self, 'bias', channels).astype(a.dtype)
       return integer.shift_batch_norm(a, s, b, self.stream.bits)
     mean, rstd = self._statistics(a, running, frozen)
-    exponent = self._exponent(
-      running.value, log2_gamma, self._hardness(progress, frozen)
-    )
+    exponent = self._exponent(running.value, log2_gamma)
     return self._normalize(a, mean, rstd, log2_gamma, beta, exponent)
 
   def _start(self, channels) -> dict[str, jax.Array]:
@@ -373,37 +364,24 @@ class ShiftBatchNorm(nn.Module):
       return running['rstd']
     return lax.rsqrt(running['var'] + self.epsilon)
 
-  def _hardness(self, progress, frozen):
-    """0 for real scales, 1 for powers of two."""
-    start, end = self.hardening
-    hard = jnp.asarray(frozen) | (jnp.asarray(progress) >= end)
-    share = (progress - start) / max(end - start, 1e-6)
-    return jnp.where(hard, 1.0, jnp.clip(share, 0.0, 1.0))
-
-  def _exponent(self, running, log2_gamma, hardness):
-    """E of the scale 2^E `[C]`, an integer where `hardness` is 1."""
+  def _exponent(self, running, log2_gamma):
+    """E of the scale 2^E `[C]`."""
     log2_rstd = jnp.log2(self._running_rstd(running))
     log2_gamma = lax.stop_gradient(log2_gamma)
-    real = log2_gamma + log2_rstd
     if self.variant == 'two_ap2':
       log2_gamma = jnp.floor(log2_gamma + 0.5)
       log2_rstd = jnp.floor(log2_rstd + 0.5)
-    nearest = jnp.floor(log2_gamma + log2_rstd + 0.5)
-    between = real + hardness * (nearest - real)
-    return jnp.where(hardness == 1, nearest, between)
+    return jnp.floor(log2_gamma + log2_rstd + 0.5)
 
   def _normalize(self, a, mean, rstd, log2_gamma, beta, exponent):
-    """Forward by the scale 2^E, backward as a batch normalization."""
+    """Forward on the deployed integers, backward as a batch normalization."""
     fraction = self.stream.fraction_bits
     s = jnp.clip(exponent + fraction, integer.SHIFT_MIN, integer.SHIFT_MAX)
-    # exp2 rounds on some backends, and on all is 1 at 0.
-    whole = jnp.floor(s)
-    part = jnp.where(s == whole, 1.0, jnp.exp2(s - whole))
-    scale = integer.power_of_two(whole) * part
+    scale = integer.power_of_two(s)
     offset = 2.0**fraction * beta
     b = jnp.floor(offset - mean * scale + 0.5)
     b = jnp.clip(b, constants.BIAS_MIN, constants.BIAS_MAX)
-    value = integer.saturate(jnp.floor(a * scale) + b, self.stream.bits)
+    value = integer.shift_batch_norm(a, s, b, self.stream.bits)
     # Both factors are 1 and carry only a derivative.
     gain = jnp.exp2(log2_gamma - lax.stop_gradient(log2_gamma))
     gain = gain * (rstd / lax.stop_gradient(rstd))

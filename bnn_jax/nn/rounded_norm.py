@@ -28,7 +28,6 @@ class RoundedBatchNorm(nn.Module):
     a: jax.Array,
     *,
     train: bool,
-    progress: float | jax.Array = 1.0,
     frozen: bool | jax.Array = False,
   ) -> jax.Array:
     """Normalizes.
@@ -36,13 +35,11 @@ class RoundedBatchNorm(nn.Module):
     Args:
       a: `[..., C]` accumulator results.
       train: by the batch's statistics, otherwise by the running ones.
-      progress: not heeded; of `layers.ShiftBatchNorm`.
       frozen: in training, use the running statistics and leave them alone.
 
     Returns:
       `[..., C]` integers of the stream.
     """
-    del progress
     normalized = float_layers.BatchNorm(name='real')(
       a, train=train, frozen=frozen
     )

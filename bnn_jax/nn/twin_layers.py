@@ -46,12 +46,10 @@ class RealShiftBatchNorm(nn.Module):
   Attributes:
     stream: format of the integers.
     variant: of `layers.ShiftBatchNorm`.
-    hardening: of `layers.ShiftBatchNorm`.
   """
 
   stream: integer.StreamFormat = integer.StreamFormat()
   variant: str = 'fused'
-  hardening: tuple[float, float] = (0.0, 0.0)
 
   @nn.compact
   def __call__(
@@ -59,14 +57,11 @@ class RealShiftBatchNorm(nn.Module):
     a: jax.Array,
     *,
     train: bool,
-    progress: float | jax.Array = 1.0,
     frozen: bool | jax.Array = False,
   ) -> jax.Array:
     """Normalizes accumulator results `a` `[..., C]`."""
-    norm = layers.ShiftBatchNorm(
-      self.stream, self.variant, hardening=self.hardening, name='shift_norm'
-    )
-    y = norm(a, train=train, progress=progress, frozen=frozen)
+    norm = layers.ShiftBatchNorm(self.stream, self.variant, name='shift_norm')
+    y = norm(a, train=train, frozen=frozen)
     return y * 2.0**-self.stream.fraction_bits
 
 

@@ -96,7 +96,6 @@ def check_training(config: ml_collections.ConfigDict) -> None:
         raise errors.UserError(f'{key}={value} {valid.remedy}')
   _check_levels(config)
   _check_curriculum(config)
-  _check_hardening(config)
   setup.check_name(
     'data.training_split', config.data.training_split, TRAINING_SPLITS
   )
@@ -132,19 +131,6 @@ def _check_curriculum(config: ml_collections.ConfigDict) -> None:
       f'training.range_share={training.range_share} leaves ranges wide while '
       f'training.frozen_share={training.frozen_share} freezes the statistics; '
       f'choose at most {most:g}.'
-    )
-
-
-def _check_hardening(config: ml_collections.ConfigDict) -> None:
-  """Two shares of the steps, the first no later than the other."""
-  shares = config.training.hardening
-  valid = len(shares) == 2 and all(
-    isinstance(share, float | int) for share in shares
-  )
-  if not (valid and 0 <= shares[0] <= shares[1] <= 1):
-    raise errors.UserError(
-      f'training.hardening={shares} is no pair of shares of the steps; choose '
-      'two numbers from 0.0 to 1.0 that do not fall, such as (0.5, 0.9).'
     )
 
 

@@ -176,7 +176,6 @@ def _layer_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
     ),
     'levels': config.model.thermometer_levels,
     'norm_variant': config.model.norm_variant,
-    'hardening': tuple(config.training.hardening),
     'weight_gradient': config.model.weight_gradient,
     'activation_gradient': config.model.activation_gradient,
     'learn_preload': config.model.learn_preload,

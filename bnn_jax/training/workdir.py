@@ -85,7 +85,7 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     ('optimizer', 'schedule', 'cosine'), ('optimizer', 'drops', []),
     ('optimizer', 'hold_share', 0.0), ('optimizer', 'final_share', 0.0),
     ('training', 'range_start', 1.0), ('training', 'range_share', 0.5),
-    ('training', 'range_bound', 0.01), ('training', 'hardening', [0.0, 0.0]),
+    ('training', 'range_bound', 0.01),
   ):
     if isinstance(config.get(group), dict):
       config[group].setdefault(key, value)

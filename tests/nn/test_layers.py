@@ -97,56 +97,27 @@ def test_shift_prelu_trains_on_what_is_deployed(seed):
   assert sorted(np.unique(constants['k'])) == list(range(8))
 
 
-def exponent_at(progress, variant='fused', frozen=False):
-  """E of a layer with log2 gamma = 0.45 and log2 rstd = 0.3.
-
-  The scale hardens between a quarter and three quarters of the training.
-  """
-  layer = layers.ShiftBatchNorm(STREAM, variant, hardening=(0.25, 0.75))
-  running = {'var': jnp.full(1, 2**-0.6), 'rstd': jnp.full(1, 2**0.3)}
-  hardness = layer._hardness(progress, frozen)
-  return float(layer._exponent(running, jnp.array([0.45]), hardness)[0])
-
-
-@pytest.mark.parametrize('progress, expected', [
-  (0.0, 0.75), (0.25, 0.75), (0.5, 0.875), (0.7, 0.975), (0.75, 1.0), (1, 1.0),
+@pytest.mark.parametrize('variant, momentum, frozen, expected', [
+  ('fused', 1.0, False, 2), ('two_ap2', 1.0, False, 1),
+  # The current batch, of variance 1, is included unless frozen.
+  ('fused', 0.0, False, 1), ('fused', 0.0, True, 2), ('two_ap2', 0.0, True, 1),
 ])
-def test_a_scale_hardens(progress, expected):
-  assert exponent_at(progress) == pytest.approx(expected, abs=1e-4)
-
-
-def test_a_hard_scale_is_a_power_of_two():
-  assert exponent_at(0.75) == exponent_at(0.0, frozen=True) == 1.0
-  # Of two powers, each term is rounded.
-  assert exponent_at(0.0, 'two_ap2') == pytest.approx(0.75, abs=1e-4)
-  assert exponent_at(0.75, 'two_ap2') == exponent_at(0.0, 'two_ap2', True) == 0
-
-
-def test_a_soft_scale_normalizes():
-  layer = layers.ShiftBatchNorm(
-    integer.StreamFormat(16, 8), hardening=(0.5, 0.75)
-  )
-  random = np.random.default_rng(0)
-  a = np.float32(random.integers(-40, 40, (1000, 3)) * 2)
-  params = {'log2_gamma': jnp.array([0.0, 0.3, -0.4]), 'beta': jnp.zeros(3)}
-  running = layer._start((3,)) | {
-    'mean': a.mean(0), 'var': a.var(0), 'rstd': 1 / a.std(0)
+def test_the_scale_is_that_of_running_statistics(
+  variant, momentum, frozen, expected
+):
+  layer = layers.ShiftBatchNorm(STREAM, variant, momentum, epsilon=0.0)
+  params = {'log2_gamma': jnp.array([0.45]), 'beta': jnp.zeros(1)}
+  running = {
+    'mean': jnp.zeros(1), 'var': jnp.full(1, 2**-0.6),
+    'rstd': jnp.full(1, 2**0.3),
   }
-
-  def spread(progress):
-    y = layer.apply(
-      {'params': params, 'batch_stats': {'running': running}}, a, train=True,
-      progress=progress, frozen=False, mutable='batch_stats',
-    )[0]
-    return np.log2(y.std(0) / 2**8)
-
-  assert spread(0.5) == pytest.approx(
-    np.asarray(params['log2_gamma']), abs=0.01
+  y, _ = layer.apply(
+    {'params': params, 'batch_stats': {'running': running}},
+    jnp.array([[1.0], [-1.0]]), train=True, frozen=frozen,
+    mutable='batch_stats',
   )
-  log2_std = np.log2(a.std(0))
-  target = np.asarray(params['log2_gamma']) - log2_std
-  hard = np.floor(target + 0.5) + log2_std
-  assert spread(0.75) == pytest.approx(hard, abs=0.01)
+  one = 2**STREAM.fraction_bits
+  assert np.array_equal(y, [[expected * one], [-expected * one]])
 
 
 def test_batch_norm_has_the_gradient_of_a_real_one():

@@ -36,9 +36,7 @@ def config(string='smoke', **changes):
   ('penalty.bound', 0.0), ('penalty.bound', 1.0),
   ('collaboration.bits_weight', -1.0), ('collaboration.logits_weight', -1.0),
   ('collaboration.entropy_weight', math.nan),
-  ('collaboration.temperature', 0.0), ('training.hardening', (0.5,)),
-  ('training.hardening', (0.9, 0.5)), ('training.hardening', (-0.1, 0.5)),
-  ('training.hardening', (0.5, math.nan)), ('training.hardening', ('a', 'b')),
+  ('collaboration.temperature', 0.0),
 ])
 def test_training_is_checked(key, value):
   checks.check_training(config())

@@ -173,15 +173,3 @@ def test_the_exact_branch_has_the_same_network_without_overflow():
   assert found.network.stages == own.stages
   config.model.variant = 'binary'
   assert setup._collaboration(config) is None
-
-
-@pytest.mark.parametrize('name', ['speech_resnet', 'ds_cnn'])
-def test_networks_harden_when_the_configuration_says_so(name):
-  config = kws.get_config('smoke').unlock()
-  config.training.hardening = (0.25, 0.5)
-  if name == 'speech_resnet':
-    norm = setup.model(config).norm()
-  else:
-    config.model.name = name
-    norm = setup.model(config).tools.norm('affine', name='norm')
-  assert norm.hardening == (0.25, 0.5)

@@ -82,12 +82,10 @@ def test_a_workdir_without_a_recipe_has_ours(tmp_path):
 
 def test_a_workdir_without_a_curriculum_has_none(tmp_path):
   training = kws.get_config().training.to_dict()
-  later = ('range_start', 'range_share', 'range_bound', 'hardening')
+  later = ('range_start', 'range_share', 'range_bound')
   before = {k: v for k, v in training.items() if k not in later}
   workdir.write_json(tmp_path / 'config.json', {'training': before})
-  assert workdir.differences(tmp_path, {'training': training}) == {
-    'training.hardening': ([0.0, 0.0], [0.5, 0.9])
-  }
+  assert workdir.differences(tmp_path, {'training': training}) == {}
 
 
 def test_ignored_keys_may_differ(tmp_path):
