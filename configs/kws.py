@@ -29,6 +29,7 @@ OPTIONS = {
   'variant': parse.choice('overflow', 'binary', 'float'),
   'size': parse.choice('S', 'M', 'L'),
   'padding': parse.choice('same', 'valid'),
+  'parts': parse.number(int, 1, 64),
   'accumulator_bits': parse.number(int, 2, 24),
   'overflow_mode': parse.choice('exact', 'wrap', 'saturate'),
   'simd': parse.number(int, 1, 2**20),
@@ -130,6 +131,9 @@ def _model(options) -> ml_collections.ConfigDict:
   # blocks, and then of kernel, stride, dilation, groups and parts those that
   # are not the default, as in '96k3s4p4-96x2k5-128x2s2'; '' for the size.
   model.shape = ''
+  # Times the parts that size or shape cut each convolution into: sums of fewer
+  # products, each with a normalization of its own, that meet in the stream.
+  model.parts = options.get('parts', _parts(options))
   # 'float': the real-valued twin; 'binary': binary with registers that never
   # overflow; 'overflow': binary with the accumulator below.
   model.variant = options.get('variant', 'overflow')
@@ -157,6 +161,19 @@ def _model(options) -> ml_collections.ConfigDict:
   return model
 
 
+def _parts(options) -> int:
+  """A range half as wide needs sums of half as many products."""
+  if not _wraps(options):
+    return 1
+  return 2 ** min(max(8 - options.get('accumulator_bits', 7), 0), 3)
+
+
+def _wraps(options) -> bool:
+  """Whether registers overflow, and into the other sign."""
+  narrow = options.get('variant', 'overflow') == 'overflow'
+  return narrow and options.get('overflow_mode', 'wrap') == 'wrap'
+
+
 def _accumulator(options) -> ml_collections.ConfigDict:
   accumulator = ml_collections.ConfigDict()
   # Width of the register in bits, and what it does beyond its range.
@@ -179,9 +196,7 @@ def _penalty(options) -> ml_collections.ConfigDict:
   # nothing overflows there is nothing to punish, and a register that saturates
   # keeps the sign of its sum, so that a network learns to live with it.
   saturates = options.get('overflow_mode') == 'saturate'
-  narrow = options.get('variant', 'overflow') == 'overflow'
-  wraps = narrow and not saturates
-  penalty.kind = options.get('penalty', 'hinge' if wraps else 'none')
+  penalty.kind = options.get('penalty', 'hinge' if _wraps(options) else 'none')
   # Share of the register's range that costs nothing.
   penalty.margin = 0.9
   # lambda(step): rises linearly to its peak over the first share of the steps,
@@ -237,13 +252,13 @@ def _distillation(options) -> ml_collections.ConfigDict:
 def _collaboration() -> ml_collections.ConfigDict:
   collaboration = ml_collections.ConfigDict()
   # Weights of what an exact branch, the same weights on registers that never
-  # overflow, adds to the loss; without any of them there is no such branch.
-  # Its own cross entropy, which is differentiated, too.
-  collaboration.entropy_weight = 0.0
-  # The distance to its logits, at this temperature.
+  # overflow, adds to the loss until statistics are frozen; without any of them
+  # there is no such branch. Its own cross entropy costs a backward pass more.
+  collaboration.cross_entropy_weight = 0.0
+  # The distillation of its logits, at this temperature.
   collaboration.logits_weight = 0.0
   collaboration.temperature = 2.0
-  # The distance to the bits that its signs make.
+  # The cross entropy of what signs read against the bits that it makes there.
   collaboration.bits_weight = 0.0
   return collaboration
 
@@ -282,6 +297,7 @@ def _shrink(config: ml_collections.ConfigDict, options) -> None:
   config.name = 'kws_smoke'
   config.data.synthetic_speakers = 24
   config.model.size = options.get('size', 'S')
+  config.model.parts = options.get('parts', 1)
   config.training.epochs = options.get('epochs', 3)
   config.training.validation_epochs = 1
   config.training.checkpoint_epochs = 1

@@ -1,29 +1,36 @@
 """What may an exact branch of the same weights tell the one that overflows?
 
-Its logits, the bits of its signs, its own cross entropy, and all of them: on
-the default's register, and on 6 bits that wrap, with convolutions in parts.
+Its logits, the bits of its signs, its own cross entropy, and all of them: on 7
+bits that wrap with whole convolutions, of which more sums overflow, with and
+without gates, and on 6 bits as by default.
 """
 
 BRANCHES = {
   'none': {},
   'logits': {'logits_weight': 0.5},
   'bits': {'bits_weight': 1.0},
-  'entropy': {'entropy_weight': 0.5},
-  'all': {'logits_weight': 0.5, 'bits_weight': 1.0, 'entropy_weight': 0.5},
+  'cross_entropy': {'cross_entropy_weight': 0.5},
+  'all': {
+    'logits_weight': 0.5, 'bits_weight': 1.0, 'cross_entropy_weight': 0.5,
+  },
 }
-# Options and shape.
-NETWORKS = {
-  'wrap7': ('accumulator_bits=7', ''),
-  'parts-wrap6': ('accumulator_bits=6', '96k3s4p20-96x2k5p4-128x2s2p4'),
+# Options, and share of the steps over which narrow registers come in.
+REGISTERS = {
+  'wrap7': ('accumulator_bits=7,parts=1', 0.5),
+  'wrap7_no_gates': ('accumulator_bits=7,parts=1', 0.0),
+  'wrap6': ('accumulator_bits=6', 0.5),
 }
 
 
 def sweep(add):
   """Adds the settings."""
   add('default')
-  for register, (options, shape) in NETWORKS.items():
+  for register, (options, gates) in REGISTERS.items():
     for branch, weights in BRANCHES.items():
       overrides = {
         f'collaboration.{name}': weight for name, weight in weights.items()
       }
-      add(f'{register}-{branch}', options, overrides | {'model.shape': shape})
+      add(
+        f'{register}-{branch}', options,
+        overrides | {'training.gate_share': gates},
+      )

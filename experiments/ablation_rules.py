@@ -18,4 +18,7 @@ def sweep(add):
     add(name, 'variant=binary', {'model.rule': name})
   add('exact', 'variant=binary,accumulator_bits=16')
   add('wrap7', WRAP)
-  add('wrap7_untrained', f'{WRAP},penalty=none', {'training.gate_share': 1e9})
+  add(
+    'wrap7_untrained', f'{WRAP},penalty=none,parts=1',
+    {'training.gate_share': 1e9},
+  )

@@ -1,10 +1,11 @@
 """How narrow can the register be, and what does each idea buy there?
 
-Widths by modes, each by five trainings: plain (neither penalty nor gates), with
-the penalty, with gates, with both, and with both on convolutions in parts, as
-'parts4' of `ablation_parts`. Settings are named IDEA-MODE and BITS, which
-`experiments.plot_sweep` reads. Beside them stand registers that never overflow,
-'exact', the float twin, and 'exact' with multipliers in its normalization.
+Widths by modes, each by trainings of whole convolutions that are plain (neither
+penalty nor gates), with the penalty, with gates and with both, and by one with
+both on convolutions in parts, twice as many for each bit less. Settings are
+named IDEA-MODE and BITS, which `experiments.plot_sweep` reads. Beside them
+stand registers that never overflow, 'exact', the float twin, and 'exact' with
+multipliers in its normalization.
 """
 
 REGISTERS = tuple(
@@ -12,14 +13,14 @@ REGISTERS = tuple(
   for mode, widths in (('wrap', (8, 7, 6, 5)), ('saturate', (7, 6, 5, 4)))
   for bits in widths
 )
-# Penalty, share of the steps over which narrow registers come in, and shape.
+# Penalty, and share of the steps over which narrow registers come in.
 IDEAS = {
-  'plain': ('none', 0.0, ''),
-  'hinge': ('hinge', 0.0, ''),
-  'gates': ('none', 0.5, ''),
-  'both': ('hinge', 0.5, ''),
-  'parts': ('hinge', 0.5, '96k3s4p20-96x2k5p4-128x2s2p4'),
+  'plain': ('none', 0.0),
+  'hinge': ('hinge', 0.0),
+  'gates': ('none', 0.5),
+  'both': ('hinge', 0.5),
 }
+PARTS = {7: 2, 6: 4, 5: 8, 4: 8}
 
 
 def sweep(add):
@@ -30,9 +31,14 @@ def sweep(add):
   add('float', 'variant=float')
   add('real_norm', exact, {'model.norm_variant': 'real'})
   for mode, bits in REGISTERS:
-    for idea, (penalty, gates, shape) in IDEAS.items():
+    register = f'accumulator_bits={bits},overflow_mode={mode}'
+    for idea, (penalty, gates) in IDEAS.items():
       add(
-        f'{idea}-{mode}{bits}',
-        f'accumulator_bits={bits},overflow_mode={mode},penalty={penalty}',
-        {'training.gate_share': gates, 'model.shape': shape},
+        f'{idea}-{mode}{bits}', f'{register},penalty={penalty},parts=1',
+        {'training.gate_share': gates},
+      )
+    if bits in PARTS:
+      add(
+        f'parts-{mode}{bits}',
+        f'{register},penalty=hinge,parts={PARTS[bits]}',
       )

@@ -45,7 +45,7 @@ class Gru(nn.Module):
     step = nn.scan(
       _Step,
       variable_broadcast=('params', 'deployed', layers.RANGES),
-      variable_axes={'sums': 1, 'telemetry': 1},
+      variable_axes={'sums': 1, 'margins': 1, 'telemetry': 1},
       split_rngs={'params': False, layers.GATES: False},
       in_axes=(1, nn.broadcast), out_axes=1, reverse=self.reverse,
     )(self.units, self.tools, self.reset_after, name='step')

@@ -21,6 +21,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from bnn_jax import errors
 from bnn_jax.models import rules
@@ -161,7 +162,7 @@ class _Tail(nn.Module):
     y = self.norm(name='norm')(a, train=train, frozen=frozen)
     if shortcut is not None or self.parts > 1:
       y = stream_layers.Materialize()(y)
-    total = self._sum(y, shortcut)
+    total = stream_layers.Materialize()(self._sum(y, shortcut, train))
     stream = self.activation(name='activation')(total, train=train)
     stream = stream_layers.Materialize()(stream)
     if self.sign is None:
@@ -169,20 +170,26 @@ class _Tail(nn.Module):
     bits = self.sign(name='sign')(stream, train=train, progress=progress)
     return stream, stream_layers.Materialize()(bits)
 
-  def _sum(self, y, total):
+  def _sum(self, y, total, train):
     """Adds the parts of `y` to `total`, which may be None, one by one."""
-    channels = y.shape[-1] // self.parts
-    for i in range(self.parts):
-      part = y
-      if self.parts > 1:
-        part = stream_layers.Slice(
-          i * channels, channels, name=f'part{i}'
-        )(y)
+    for i, part in enumerate(self._cut(y, train)):
       if total is None:
         total = part
       else:
         total = self.add(name=f'add{i}')(total, part)
     return total
+
+  def _cut(self, y, train):
+    """The parts of `y`; the gradient of one split is quicker than slices'."""
+    if self.parts == 1:
+      return [y]
+    if train:
+      return jnp.split(y, self.parts, axis=-1)
+    channels = y.shape[-1] // self.parts
+    return [
+      stream_layers.Slice(i * channels, channels, name=f'part{i}')(y)
+      for i in range(self.parts)
+    ]
 
 
 class SpeechResNet(nn.Module):
@@ -350,6 +357,7 @@ def build(
   learn_preload: bool = False,
   gate_share: float = 0.0,
   shape: str = '',
+  parts: int = 1,
   rule: str = rules.OURS,
 ) -> SpeechResNet:
   """Makes the network.
@@ -370,6 +378,7 @@ def build(
     learn_preload: of `layers.BinaryConv`.
     gate_share: of `layers.BinaryConv`.
     shape: instead of the size, see `parse_shape`; '' for the size.
+    parts: times those of the size or shape.
     rule: of variant 'binary': `rules.OURS`, or a name in `rules.RULES` for
       the layers of that paper.
 
@@ -384,7 +393,8 @@ def build(
     raise errors.UserError(
       f'size={size!r} does not exist; choose one of {", ".join(SIZES)}.'
     )
-  stem, stages = parse_shape(shape) if shape else SIZES[size]
+  whole = parse_shape(shape) if shape else SIZES[size]
+  stem, stages = _in_parts(parts, *whole)
   if rule != rules.OURS:
     _check_rule(rule, variant)
     return SpeechResNet(
@@ -417,6 +427,20 @@ def build(
     ),
     add=functools.partial(stream_layers.Add, stream=stream),
     padding=padding.upper(),
+  )
+
+
+def _in_parts(
+  parts: int, stem: Stem, stages: tuple[Stage, ...]
+) -> tuple[Stem, tuple[Stage, ...]]:
+  """The same with so many times the parts."""
+  if parts < 1:
+    raise errors.UserError(
+      f'model.parts={parts} is not positive; set it to at least 1.'
+    )
+  stem = dataclasses.replace(stem, parts=stem.parts * parts)
+  return stem, tuple(
+    dataclasses.replace(stage, parts=stage.parts * parts) for stage in stages
   )
 
 

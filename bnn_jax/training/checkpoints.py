@@ -136,15 +136,25 @@ def restore(
       if tried == steps[-1]:
         raise errors.UserError(
           f'no checkpoint in {checkpoints.directory} can be read, tried steps '
-          f'{steps} ({_first_line(error)}); they are left as they are: train '
+          f'{steps} ({_cause(error)}); they are left as they are: train '
           'into another --workdir, or start the same command again if the '
           'disk was at fault.'
         ) from error
       notes.append(
         f'The checkpoint of step {tried} in {checkpoints.directory} cannot be '
-        f'read ({_first_line(error)}); falling back to the one before it.'
+        f'read ({_cause(error)}); falling back to the one before it.'
       )
   return None
+
+
+def _cause(error: Exception) -> str:
+  """Why a checkpoint cannot be read, in a line."""
+  if 'tree structures do not match' in str(error):
+    return (
+      'it holds other variables than this network: another revision wrote it, '
+      'git_revision in provenance.json'
+    )
+  return _first_line(error)
 
 
 def set_aside_after(

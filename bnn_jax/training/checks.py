@@ -9,6 +9,7 @@ import jax
 import ml_collections
 
 from bnn_jax import errors
+from bnn_jax.training import collaboration
 from bnn_jax.training import losses
 from bnn_jax.training import setup
 
@@ -77,8 +78,7 @@ _RANGES = (
   _Range(0, math.inf, 'is no finite number of at least 0; choose one.', (
     'optimizer.weight_decay', 'penalty.weight', 'penalty.margin',
     'penalty.final', 'penalty.gain', 'training.gate_share',
-    'collaboration.entropy_weight', 'collaboration.logits_weight',
-    'collaboration.bits_weight',
+    *(f'collaboration.{weight}' for weight in collaboration.WEIGHTS),
   ), open_high=True),
 )
 
@@ -96,6 +96,7 @@ def check_training(config: ml_collections.ConfigDict) -> None:
         raise errors.UserError(f'{key}={value} {valid.remedy}')
   _check_levels(config)
   _check_curriculum(config)
+  _check_collaboration(config)
   setup.check_name(
     'data.training_split', config.data.training_split, TRAINING_SPLITS
   )
@@ -132,6 +133,20 @@ def _check_curriculum(config: ml_collections.ConfigDict) -> None:
       f'training.frozen_share={training.frozen_share} freezes the statistics; '
       f'choose at most {most:g}.'
     )
+
+
+def _check_collaboration(config: ml_collections.ConfigDict) -> None:
+  """An exact branch needs another one to guide."""
+  if setup.accumulators(config).default.overflow_mode != 'exact':
+    return
+  for weight in collaboration.WEIGHTS:
+    if config.collaboration[weight]:
+      raise errors.UserError(
+        f'collaboration.{weight}={config.collaboration[weight]} has no '
+        'meaning where no register overflows; leave it 0.0, or set '
+        "model.variant to 'overflow' and accumulator.overflow_mode to 'wrap' "
+        "or 'saturate'."
+      )
 
 
 def _check_shapes(config: ml_collections.ConfigDict) -> None:

@@ -6,10 +6,14 @@ signs make, layer by layer. With p and u the logits and margins of the branch
 that overflows, x and v those of the exact one, whose part as a guide has no
 gradient, the loss grows by
 
-  entropy_weight CE(y, x) + logits_weight T^2 CE(softmax(x / T), p / T)
+  cross_entropy_weight CE(y, x) + logits_weight T^2 CE(softmax(x / T), p / T)
     + bits_weight mean softplus(-sign(v) u)
 
-where a margin is how far a sign's input is above its threshold.
+where a margin is how far a sign's input is above its threshold. The last term
+is the binary cross entropy of u as logits against the exact bits.
+
+Once statistics are frozen they are those of the branch that overflows, with
+which the exact one is another network: it is left out from then on.
 """
 
 from collections.abc import Mapping
@@ -22,6 +26,8 @@ import jax
 import jax.numpy as jnp
 
 from bnn_jax.training import losses
+
+WEIGHTS = ('cross_entropy_weight', 'logits_weight', 'bits_weight')
 
 
 class Branch(NamedTuple):
@@ -43,22 +49,26 @@ class Collaboration:
   Attributes:
     network: the network on registers that never overflow.
     label_smoothing: of the cross entropy.
-    entropy_weight: of the exact branch's own cross entropy, whose gradient
-      is a second backward pass.
-    logits_weight: of the distance to its logits.
-    bits_weight: of the distance to its bits.
-    temperature: that softens both sides of the comparison of logits.
+    cross_entropy_weight: of the exact branch's own loss. Where it is 0, the
+      exact branch has no backward pass.
+    logits_weight: of the distillation of its logits.
+    bits_weight: of the cross entropy against its bits.
+    temperature: of the distillation.
   """
 
   network: nn.Module
   label_smoothing: float
-  entropy_weight: float
+  cross_entropy_weight: float
   logits_weight: float
   bits_weight: float
   temperature: float
 
   def guide(
-    self, narrow: Branch, exact: Branch, labels: jax.Array
+    self,
+    narrow: Branch,
+    exact: Branch,
+    labels: jax.Array,
+    frozen: bool | jax.Array = False,
   ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """What the exact branch adds to the loss.
 
@@ -66,28 +76,48 @@ class Collaboration:
       narrow: the branch whose registers overflow.
       exact: the branch of `network`, of the same parameters.
       labels: `[B]`.
+      frozen: whether statistics are frozen, and nothing is added.
 
     Returns:
-      A scalar, and metrics.
+      A scalar, and by name, without their weights, the terms that it is of.
     """
-    entropy = losses.cross_entropy(
+    if not self.cross_entropy_weight:
+      exact = jax.tree.map(jax.lax.stop_gradient, exact)
+    terms = {'exact_cross_entropy': losses.cross_entropy(
       exact.logits, labels, self.label_smoothing
-    ).mean()
-    distance = losses.distillation(
-      narrow.logits, exact.logits, self.temperature
-    ).mean()
-    loss = self.entropy_weight * entropy + self.logits_weight * distance
+    ).mean()}
+    loss = jnp.zeros(())
+    if self.cross_entropy_weight:
+      loss += self.cross_entropy_weight * terms['exact_cross_entropy']
+    if self.logits_weight:
+      terms['exact_logits'] = losses.distillation(
+        narrow.logits, exact.logits, self.temperature
+      ).mean()
+      loss += self.logits_weight * terms['exact_logits']
     if self.bits_weight:
-      loss += self.bits_weight * _bits_distance(
+      terms['exact_bits'] = bits_cross_entropy(
         narrow.changed['margins'], exact.changed['margins']
       )
-    return loss, {'exact_cross_entropy': entropy}
+      loss += self.bits_weight * terms['exact_bits']
+    return jnp.where(frozen, 0.0, loss), terms
 
 
-def _bits_distance(narrow: Any, exact: Any) -> jax.Array:
-  """Mean over layers of softplus(-sign(v) u)."""
-  def distance(u, v):
+def bits_cross_entropy(
+  narrow: Mapping[str, Any], exact: Mapping[str, Any]
+) -> jax.Array:
+  """Mean over layers of softplus(-sign(v) u).
+
+  Args:
+    narrow: the collection `margins` of the branch that learns, its leaves u.
+    exact: that of the branch whose bits are the labels, its leaves v.
+
+  Returns:
+    A scalar.
+  """
+
+  def of_a_layer(u, v):
     sign = jnp.where(jax.lax.stop_gradient(v) >= 0, 1.0, -1.0)
     return jnp.mean(jax.nn.softplus(-sign * u))
-  layers = jax.tree.leaves(jax.tree.map(distance, narrow, exact))
+
+  layers = jax.tree.leaves(jax.tree.map(of_a_layer, narrow, exact))
   return jnp.mean(jnp.stack(layers))

@@ -236,5 +236,6 @@ def _check_finite(values, configs, epoch) -> None:
     if not np.isfinite(metrics['loss']):
       raise errors.UserError(
         f'the loss of seed {config.seed} is {metrics["loss"]} in epoch '
-        f'{epoch + 1}; lower optimizer.learning_rate or penalty.weight.'
+        f'{epoch + 1}; lower optimizer.learning_rate, penalty.weight or the '
+        'weights of collaboration.'
       )

@@ -188,8 +188,8 @@ def _check_finite(loss: jax.Array, step: int, folder: pathlib.Path) -> None:
   if not math.isfinite(float(loss)):
     raise errors.UserError(
       f'the loss of step {step} is {float(loss)}; lower '
-      'optimizer.learning_rate or penalty.weight. Checkpoints of earlier '
-      f'steps are whole in {folder}.'
+      'optimizer.learning_rate, penalty.weight or the weights of '
+      f'collaboration. Checkpoints of earlier steps are whole in {folder}.'
     )
 
 
@@ -202,8 +202,8 @@ def _check_parameters(
       name = '/'.join(entry.key for entry in path)
       raise errors.UserError(
         f'{name} is not finite at step {int(state.step)}; lower '
-        'optimizer.learning_rate or penalty.weight. Checkpoints of earlier '
-        f'steps are whole in {folder}.'
+        'optimizer.learning_rate, penalty.weight or the weights of '
+        f'collaboration. Checkpoints of earlier steps are whole in {folder}.'
       )
 
 

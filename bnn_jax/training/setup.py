@@ -149,7 +149,7 @@ def model(config: ml_collections.ConfigDict) -> nn.Module:
   )
   return speech_resnet.build(
     *kind, padding=config.model.padding, shape=config.model.shape,
-    rule=config.model.rule, **_layer_settings(config),
+    parts=config.model.parts, rule=config.model.rule, **_layer_settings(config),
   )
 
 
@@ -157,7 +157,7 @@ def _check_method(config: ml_collections.ConfigDict) -> None:
   """Refuses what is of our network alone."""
   check_name('model.norm_variant', config.model.norm_variant, NORM_VARIANTS)
   for key, default in (
-    ('shape', ''), ('rule', rules.OURS), ('padding', 'same'),
+    ('shape', ''), ('parts', 1), ('rule', rules.OURS), ('padding', 'same'),
   ):
     if config.model[key] != default:
       raise errors.UserError(
@@ -301,11 +301,9 @@ def _objective(
 def _collaboration(
   config: ml_collections.ConfigDict,
 ) -> collaboration.Collaboration | None:
-  """With the exact branch; None where it has no say or is the only one."""
+  """With the exact branch; None where it has no say."""
   fields = config.collaboration.to_dict()
-  weights = [fields[f'{name}_weight'] for name in ('entropy', 'logits', 'bits')]
-  overflows = accumulators(config).default.overflow_mode != 'exact'
-  if not (overflows and any(weights)):
+  if not any(fields[weight] for weight in collaboration.WEIGHTS):
     return None
   return collaboration.Collaboration(
     model(without_overflow(config)),

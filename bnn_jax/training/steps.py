@@ -86,15 +86,16 @@ def make_update_step(
 
   def loss_of(params, state, q, labels):
     progress = state.step / steps
+    frozen = progress >= 1 - frozen_share
     forward = functools.partial(
       _forward, params=params, state=state, q=q, progress=progress,
-      frozen=progress >= 1 - frozen_share,
+      frozen=frozen,
     )
     narrow = forward(model, factors=objective.factors(state.control))
     loss, observed = objective.fit(narrow.logits, q, labels)
     if collaboration is not None:
       exact = forward(collaboration.network, factors={})
-      guidance, seen = collaboration.guide(narrow, exact, labels)
+      guidance, seen = collaboration.guide(narrow, exact, labels, frozen)
       loss, observed = loss + guidance, observed | seen
     penalty, control, overflow = objective.overflow(
       narrow.changed.get('sums', {}), state.control, state.step

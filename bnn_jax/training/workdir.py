@@ -18,6 +18,7 @@ import jax
 
 from bnn_jax import errors
 from bnn_jax.nn.kernels import choice
+from bnn_jax.training import collaboration
 
 PACKAGES = ('bnn_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
             'grain', 'numpy', 'tensorflow-datasets')
@@ -76,9 +77,11 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
   """
   config = read_json(folder / CONFIG)
   # Workdirs that do not have a key were trained so.
+  if 'penalty' in config:
+    config.setdefault('collaboration', {})
   for group, key, value in (
     ('model', 'padding', 'same'), ('model', 'learn_preload', False),
-    ('model', 'shape', ''), ('model', 'rule', 'ours'),
+    ('model', 'shape', ''), ('model', 'parts', 1), ('model', 'rule', 'ours'),
     ('data', 'manual_dir', ''), ('data', 'protocol', 'official'),
     ('data', 'training_split', 'training'),
     ('optimizer', 'kind', 'adamw'), ('optimizer', 'momentum', 0.9),
@@ -86,6 +89,8 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
     ('optimizer', 'hold_share', 0.0), ('optimizer', 'final_share', 0.0),
     ('training', 'range_start', 1.0), ('training', 'range_share', 0.5),
     ('training', 'range_bound', 0.01),
+    *(('collaboration', weight, 0.0) for weight in collaboration.WEIGHTS),
+    ('collaboration', 'temperature', 2.0),
   ):
     if isinstance(config.get(group), dict):
       config[group].setdefault(key, value)

@@ -1,14 +1,14 @@
 """What the configurations of all published methods have in common.
 
 A string such as 'size=L,variant=binary,data=folder,data_dir=PATH' holds a size
-and a variant of the method, and any option of `configs.kws` but `padding`.
-Data set and pipeline are those of `configs.kws`. The published network has its
-published recipe, which each file quotes: what remains of ours is the number of
-epochs, the input quantized to 8 bits, and, unless a file has others, the shift
-by up to 100 ms and the mel scale from 20 to 7,600 Hz (from 0 to half the sample
-rate in the libraries that BC-ResNet, BiFSMN and MatchboxNet use). Where steps
-are quoted, their shares of the whole count. The binary networks are trained as
-ours is.
+and a variant of the method, and any option of `configs.kws` but `padding` and
+`parts`. Data set and pipeline are those of `configs.kws`. The published network
+has its published recipe, which each file quotes: what remains of ours is the
+number of epochs, the input quantized to 8 bits, and, unless a file has others,
+the shift by up to 100 ms and the mel scale from 20 to 7,600 Hz (from 0 to half
+the sample rate in the libraries that BC-ResNet, BiFSMN and MatchboxNet use).
+Where steps are quoted, their shares of the whole count. The binary networks are
+trained as ours is.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,9 @@ def start(
     ValueError: an option or value that does not exist.
   """
   own = {'size': parse.choice(*sizes), 'variant': parse.choice(*variants)}
-  parsers = {k: v for k, v in kws.OPTIONS.items() if k != 'padding'} | own
+  parsers = {
+    k: v for k, v in kws.OPTIONS.items() if k not in ('padding', 'parts')
+  } | own
   options = parse.options(string, parsers)
   variant = options.get('variant', variants[0])
   passed = [
@@ -84,6 +86,7 @@ def start(
   config.model.name = name
   config.model.size = options.get('size', sizes[0])
   config.model.variant = variant
+  config.model.parts = 1
   if not narrow and 'accumulator_bits' not in options:
     config.accumulator.bits = 16
   begun = Start(config, config.model.size, variant)

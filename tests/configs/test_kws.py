@@ -8,7 +8,7 @@ def test_every_option_sets_its_key():
   config = kws.get_config(
     'data=folder,data_dir=/d,test_dir=/t,classes=35,variant=binary,size=L,'
     'accumulator_bits=5,overflow_mode=saturate,simd=8,unit=popcount,'
-    'penalty=periodic,seed=7,epochs=2,padding=valid'
+    'penalty=periodic,seed=7,epochs=2,padding=valid,parts=3'
   )
   assert config.data.source == 'folder'
   assert config.data.data_dir == '/d'
@@ -17,6 +17,7 @@ def test_every_option_sets_its_key():
   assert config.model.variant == 'binary'
   assert config.model.size == 'L'
   assert config.model.padding == 'valid'
+  assert config.model.parts == 3
   assert config.accumulator.bits == 5
   assert config.accumulator.overflow_mode == 'saturate'
   assert config.accumulator.simd == 8
@@ -34,6 +35,18 @@ def test_options_of_the_official_data():
   assert kws.get_config().data.protocol == 'official'
   with pytest.raises(ValueError, match=', '.join(protocols.NAMES)):
     kws.get_config('protocol=foo')
+
+
+@pytest.mark.parametrize('options, parts', [
+  ('', 2), ('accumulator_bits=9', 1), ('accumulator_bits=8', 1),
+  ('accumulator_bits=6', 4), ('accumulator_bits=5', 8),
+  ('accumulator_bits=3', 8), ('accumulator_bits=6,overflow_mode=saturate', 1),
+  ('accumulator_bits=6,overflow_mode=exact', 1),
+  ('accumulator_bits=6,variant=binary', 1), ('variant=float', 1),
+  ('accumulator_bits=6,parts=3', 3), ('smoke', 1), ('smoke,parts=2', 2),
+])
+def test_registers_that_wrap_have_short_sums(options, parts):
+  assert kws.get_config(options).model.parts == parts
 
 
 def test_smoke_shrinks_but_yields_to_options():

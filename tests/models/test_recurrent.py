@@ -79,10 +79,13 @@ def test_overflow_is_counted_in_every_frame():
   layer = recurrent.Gru(16, binary_tools('overflow'))
   variables = tiny.initialized(layer, x, MODE)
   _, seen = tiny.jitted(
-    lambda x: layer.apply(variables, x, MODE, mutable=['sums', 'telemetry'])
+    lambda x: layer.apply(variables, x, MODE, mutable=[
+      'sums', 'margins', 'telemetry',
+    ])
   )(x)
   (gates,) = seen['sums']['step']['gates']['relative']
   assert gates.shape == (2, 5, 32)
+  assert seen['margins']['step'].keys()
   (counts,) = seen['telemetry']['step']['gates']['counts']
   outside = ((gates < -1) | (gates >= 1)).sum((2,))
   assert np.array_equal(counts['persistent'], outside)

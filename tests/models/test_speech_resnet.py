@@ -66,7 +66,8 @@ def test_accumulators_are_chosen_by_path(state):
     assert not np.array_equal(wide, logits(((path, narrow),)))
 
 
-def test_parts_are_added_to_the_stream_one_after_the_other():
+@pytest.mark.parametrize('train', [False, True])
+def test_parts_are_added_to_the_stream_one_after_the_other(train):
   def layer(*, name):
     del name
     return lambda value, **kwargs: value
@@ -78,7 +79,7 @@ def test_parts_are_added_to_the_stream_one_after_the_other():
   )
   a = jnp.asarray([[[100.0, 1.0, -60.0, 2.0]]])
   found, bits = tail.apply(
-    {}, a, jnp.asarray([[[90.0, -5.0]]]), train=False, progress=1.0,
+    {}, a, jnp.asarray([[[90.0, -5.0]]]), train=train, progress=1.0,
     frozen=False,
   )
   # 90 + 100 is held at 127 before 60 is taken off.
@@ -99,6 +100,15 @@ def test_parts_shorten_the_sums_and_keep_the_products():
       assert cut['operands'] * 2 == whole['operands']
     assert cut['macs'] == whole['macs']
   assert [row['kind'] for row in rows(2)].count('BinaryConv') == 2
+
+
+def test_parts_multiply_those_of_the_size():
+  whole, cut = (tiny.network(parts=parts) for parts in (1, 3))
+  assert (whole.stem.parts, cut.stem.parts) == (1, 3)
+  assert [stage.parts for stage in cut.stages] == [3, 3]
+  assert cut.stem.channels == whole.stem.channels
+  with pytest.raises(errors.UserError, match='model.parts=0'):
+    tiny.network(parts=0)
 
 
 def test_clips_do_not_see_each_other(state):

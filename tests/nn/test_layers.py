@@ -98,9 +98,10 @@ def test_shift_prelu_trains_on_what_is_deployed(seed):
 
 
 @pytest.mark.parametrize('variant, momentum, frozen, expected', [
-  ('fused', 1.0, False, 2), ('two_ap2', 1.0, False, 1),
+  ('fused', 1.0, False, 2), ('two_ap2', 1.0, False, 4),
   # The current batch, of variance 1, is included unless frozen.
-  ('fused', 0.0, False, 1), ('fused', 0.0, True, 2), ('two_ap2', 0.0, True, 1),
+  ('fused', 0.0, False, 1), ('two_ap2', 0.0, False, 1),
+  ('fused', 0.0, True, 2), ('two_ap2', 0.0, True, 4),
 ])
 def test_the_scale_is_that_of_running_statistics(
   variant, momentum, frozen, expected
@@ -109,7 +110,7 @@ def test_the_scale_is_that_of_running_statistics(
   params = {'log2_gamma': jnp.array([0.45]), 'beta': jnp.zeros(1)}
   running = {
     'mean': jnp.zeros(1), 'var': jnp.full(1, 2**-0.6),
-    'rstd': jnp.full(1, 2**0.3),
+    'rstd': jnp.full(1, 2**1.6),
   }
   y, _ = layer.apply(
     {'params': params, 'batch_stats': {'running': running}},

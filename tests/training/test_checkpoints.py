@@ -47,6 +47,13 @@ def test_everything_comes_back(manager):
   assert found.state.deployed['a']['shift'].dtype == jnp.int32
 
 
+def test_variables_of_another_revision(manager):
+  saved = state_at(3)
+  checkpoints.save(manager, saved.replace(batch_stats={'var': jnp.ones(3)}), {})
+  with pytest.raises(errors.UserError, match='git_revision in provenance.json'):
+    checkpoints.restore(manager, state_at(0))
+
+
 def test_nothing_to_restore(manager):
   assert checkpoints.restore(manager, state_at(0)) is None
 

@@ -4,6 +4,7 @@ import pytest
 
 from bnn_jax import errors
 from bnn_jax.training import checks
+from bnn_jax.training import collaboration
 from configs import kws
 
 
@@ -35,7 +36,7 @@ def config(string='smoke', **changes):
   ('model.thermometer_levels', 256), ('penalty.rise_share', 1.5),
   ('penalty.bound', 0.0), ('penalty.bound', 1.0),
   ('collaboration.bits_weight', -1.0), ('collaboration.logits_weight', -1.0),
-  ('collaboration.entropy_weight', math.nan),
+  ('collaboration.cross_entropy_weight', math.nan),
   ('collaboration.temperature', 0.0),
 ])
 def test_training_is_checked(key, value):
@@ -61,3 +62,13 @@ def test_ranges_are_narrow_before_statistics_freeze():
   with pytest.raises(errors.UserError, match='choose at most 0.9'):
     checks.check_training(config(**ranges, **late))
   checks.check_training(config(**late))
+
+
+@pytest.mark.parametrize('weight', collaboration.WEIGHTS)
+def test_an_exact_branch_needs_registers_that_overflow(weight):
+  changed = config()
+  changed.collaboration[weight] = 0.5
+  checks.check_training(changed)
+  changed.model.variant = 'binary'
+  with pytest.raises(errors.UserError, match=f'{weight}.*no register overflow'):
+    checks.check_training(changed)

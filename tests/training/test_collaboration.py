@@ -20,9 +20,7 @@ def branch(logits, *margins):
 
 
 def make(**weights):
-  fields = {
-    'entropy_weight': 0.0, 'logits_weight': 0.0, 'bits_weight': 0.0
-  }
+  fields = dict.fromkeys(collaboration.WEIGHTS, 0.0)
   return collaboration.Collaboration(
     tiny.network(EXACT), label_smoothing=0.1, temperature=2.0,
     **(fields | weights),
@@ -30,7 +28,7 @@ def make(**weights):
 
 
 def losses_of(weights):
-  """Loss and gradient of a narrow and an exact branch, by hand."""
+  """Loss and gradient of two branches of one clip."""
   labels = jnp.array([0])
 
   def loss(values):
@@ -64,12 +62,36 @@ def test_logits():
   assert not u.any() and not x.any() and not v.any()
 
 
-def test_entropy():
-  loss, (p, u, x, v) = losses_of({'entropy_weight': 3.0})
+def test_cross_entropy():
+  loss, (p, u, x, v) = losses_of({'cross_entropy_weight': 3.0})
   wanted = losses.cross_entropy(jnp.array([[0.5, 1.5]]), jnp.array([0]), 0.1)
   assert float(loss) == pytest.approx(3 * float(wanted[0]))
   assert x.any()
   assert not p.any() and not u.any() and not v.any()
+
+
+def test_a_guide_alone_may_be_anything():
+  infinite = branch([[jnp.inf, 0.0]], jnp.array([1.0]))
+  narrow = branch([[0.0, 0.0]], jnp.array([1.0]))
+
+  def loss(factor):
+    exact = jax.tree.map(lambda leaf: factor * leaf, infinite)
+    guide = make(bits_weight=1.0).guide
+    return guide(narrow, exact, jnp.array([0]))[0]
+
+  # Without a weight its cross entropy is neither added nor differentiated.
+  value, gradient = jax.value_and_grad(loss)(1.0)
+  assert float(value) == pytest.approx(np.log1p(np.exp(-1.0)))
+  assert float(gradient) == 0.0
+
+
+def test_frozen_statistics_end_it():
+  weights = dict.fromkeys(collaboration.WEIGHTS, 1.0)
+  both = branch([[1.0, 0.0]], jnp.array([1.0]))
+  for frozen in (False, True):
+    loss, terms = make(**weights).guide(both, both, jnp.array([0]), frozen)
+    assert (float(loss) == 0.0) == frozen
+    assert all(float(term) > 0 for term in terms.values())
 
 
 def test_layers_count_the_same():
@@ -87,7 +109,7 @@ def test_a_step_with_the_exact_branch():
   start = tiny.state(model)
   q, labels = test_steps.quantized(start, 10)
   step = test_steps.update_step(
-    model, optimizer, branches=make(entropy_weight=3.0)
+    model, optimizer, branches=make(cross_entropy_weight=3.0)
   )
   state, found = step(start, q, labels)
   found = found.compute()
@@ -107,6 +129,7 @@ def test_a_step_with_the_exact_branch():
   assert found['exact_cross_entropy'] == pytest.approx(exact, rel=1e-5)
   total = narrow + 3 * exact + 2 * found['penalty']
   assert found['loss'] == pytest.approx(total, rel=1e-5)
+
   def near(one, other):
     return jax.tree.all(jax.tree.map(
       lambda a, b: np.allclose(a, b, rtol=1e-4, atol=1e-6), one, other
@@ -114,3 +137,38 @@ def test_a_step_with_the_exact_branch():
 
   assert near(state.batch_stats, statistics)
   assert not near(state.batch_stats, others)
+
+
+@pytest.mark.parametrize('weights', [
+  {'bits_weight': 2.0}, {'cross_entropy_weight': 2.0}, {'logits_weight': 2.0},
+])
+def test_a_step_descends_along_the_guidance(weights):
+  model, optimizer = tiny.network(NARROW), optax.sgd(0.1)
+  start = tiny.state(model)
+  start = start.replace(opt_state=optimizer.init(start.params))
+  q, labels = test_steps.quantized(start, 10)
+  branches = make(**weights)
+
+  def params_after(branches):
+    step = test_steps.update_step(model, optimizer, branches=branches)
+    return step(start, q, labels)[0].params
+
+  def guidance(params):
+    narrow, exact = (
+      collaboration.Branch(*network.apply(
+        start.variables() | {'params': params}, q, train=True, progress=0.0,
+        mutable=['batch_stats', 'margins'],
+      ))
+      for network in (model, branches.network)
+    )
+    return branches.guide(narrow, exact, labels)[0]
+
+  wanted = tiny.jitted(jax.grad(guidance))(start.params)
+  found = jax.tree.map(
+    lambda with_, without: (without - with_) / 0.1,
+    params_after(branches), params_after(None),
+  )
+  pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+  for one, other in pairs:
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+  assert any(np.abs(leaf).max() > 1e-2 for leaf in jax.tree.leaves(wanted))

@@ -56,7 +56,7 @@ def test_a_workdir_without_a_later_key_has_what_all_had_before(tmp_path):
   assert config == {
     'model': {
       'size': 'S', 'padding': 'same', 'learn_preload': False, 'shape': '',
-      'rule': 'ours',
+      'parts': 1, 'rule': 'ours',
     }
   }
   assert workdir.differences(tmp_path, config) == {}
@@ -86,6 +86,13 @@ def test_a_workdir_without_a_curriculum_has_none(tmp_path):
   before = {k: v for k, v in training.items() if k not in later}
   workdir.write_json(tmp_path / 'config.json', {'training': before})
   assert workdir.differences(tmp_path, {'training': training}) == {}
+
+
+def test_a_workdir_without_an_exact_branch_has_none(tmp_path):
+  config = kws.get_config().to_dict()
+  before = {k: v for k, v in config.items() if k != 'collaboration'}
+  workdir.write_json(tmp_path / 'config.json', before)
+  assert workdir.differences(tmp_path, config) == {}
 
 
 def test_ignored_keys_may_differ(tmp_path):
