@@ -118,7 +118,7 @@ def _run(mode: str, folder: pathlib.Path) -> None:
   console = rich.console.Console(
     quiet=jax.process_index() > 0, soft_wrap=True
   )
-  _MODES[mode](_config(folder), folder, console)
+  _MODES[mode](_config(mode, folder), folder, console)
 
 
 def _number_of(variable: str) -> int:
@@ -132,13 +132,21 @@ def _number_of(variable: str) -> int:
   return int(value)
 
 
-def _config(folder: pathlib.Path) -> ml_collections.ConfigDict:
-  """What --config says, or else the workdir's own configuration."""
+def _config(mode: str, folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """What --config says, or else the workdir's own configuration.
+
+  The convolutions of a checkpoint are in its own parts, whatever the default of
+  the register that --config asks for.
+  """
   from bnn_jax.training import workdir
 
-  if _CONFIG.value is not None:
-    return _CONFIG.value
-  return ml_collections.ConfigDict(workdir.read_config(folder)).lock()
+  config = _CONFIG.value
+  if config is None:
+    return ml_collections.ConfigDict(workdir.read_config(folder)).lock()
+  if mode not in ('train', 'summary'):
+    with config.unlocked():
+      config.model.parts = workdir.read_config(folder)['model']['parts']
+  return config
 
 
 def _train(config, folder: pathlib.Path, console) -> None:

@@ -314,7 +314,7 @@ def test_evaluation_with_another_accumulator(command, workdir):
   before = [path.read_bytes() for path in kept]
   done = command(
     workdir, *SHORT, '--mode=evaluate', '--config.accumulator.bits=6',
-    '--config.accumulator.overflow_mode=saturate',
+    '--config.accumulator.overflow_mode=saturate', '--config.model.parts=4',
   )
   assert done.returncode == 0, done.stderr
   path = workdir / 'results-6-saturate-16-dot.json'
