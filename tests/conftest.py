@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+import jax
+from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
 import pytest
 
@@ -112,6 +114,15 @@ def shared(tmp_path_factory) -> pathlib.Path:
   folder = base / 'shared'
   folder.mkdir(exist_ok=True)
   return folder
+
+
+@pytest.fixture(scope='session', autouse=True)
+def compiled_once(shared) -> None:
+  """Whatever took long to compile is compiled once for all processes."""
+  jax.config.update('jax_compilation_cache_dir', str(shared / 'compiled'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  # Modules that compiled something as they were imported had no cache.
+  compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope='session')
