@@ -75,9 +75,8 @@ def compare(
     UserError: a part has not been measured.
   """
   ours = {
-    result: headline_costs.points(
-      headline_networks.layers(result.name, 'overflow'), result.machine, parts
-    ) for result in accuracies.ours
+    result: headline_costs.points(result.rows, result.machine, parts)
+    for result in accuracies.ours
   }
   return [
     Comparison(twin, _match(twin, ours, parts)) for twin in accuracies.twins
@@ -104,7 +103,7 @@ def _match(
   if chosen is None:
     return None
   best = headline_costs.best(found[chosen])
-  our_rows = headline_networks.layers(chosen.name, 'overflow')
+  our_rows = chosen.rows
   speed_ups = headline_costs.speed_ups(
     best, our_rows, theirs, rows, found[chosen].get(theirs.array.simd), parts,
     headline_costs.unit_numbers(our_rows, best.array.simd),

@@ -59,13 +59,21 @@ REAL_PARTS = {
 }
 
 
+# Options of ours without more parts than its size has.
+WHOLE = 'parts=1'
+
+
 @functools.cache
-def layers(name: Name, variant: str) -> tuple[dict[str, Any], ...]:
+def layers(
+  name: Name, variant: str, options: str = WHOLE
+) -> tuple[dict[str, Any], ...]:
   """The rows of a network's profile.
 
   Args:
     name: of the network, one of the published methods or ours.
     variant: such as 'binary'.
+    options: others of ours, such as its register; by default convolutions are
+      whole, so that it is the same network on every array.
 
   Returns:
     `layers` of `profile.profile`.
@@ -73,13 +81,12 @@ def layers(name: Name, variant: str) -> tuple[dict[str, Any], ...]:
   Raises:
     UserError: there is no such network.
   """
-  module = (
-    'configs.kws' if name.method == OURS
-    else f'configs.baselines.{name.method}'
-  )
+  module, string = f'configs.baselines.{name.method}', ''
+  if name.method == OURS:
+    module, string = 'configs.kws', f',{options}'
   try:
     config = importlib.import_module(module).get_config(
-      f'size={name.size},variant={variant}'
+      f'size={name.size},variant={variant}{string}'
     )
   except ValueError as error:
     raise errors.UserError(f'{name} is no network: {error}') from error

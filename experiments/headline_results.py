@@ -60,6 +60,14 @@ class Result(NamedTuple):
     """What a network that is trained through overflow runs on."""
     return headline_costs.register(self.bits, self.overflow_mode, simd=SIMD)
 
+  @property
+  def rows(self) -> headline_costs.Rows:
+    """Of its profile, which of ours depends on the register."""
+    return headline_networks.layers(
+      self.name, 'overflow',
+      f'accumulator_bits={self.bits},overflow_mode={self.overflow_mode}',
+    )
+
   def __str__(self):
     if self.overflow_mode == 'exact':
       return str(self.name)

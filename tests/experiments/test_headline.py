@@ -15,7 +15,8 @@ TEN = headline_networks.TEN
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-  def layers(name, variant):
+  def layers(name, variant, options=''):
+    del options
     ours = name.method == headline_networks.OURS
     positions = 10 * (1 + 'SML'.index(name.size)) if ours else 100
     width = '32x32' if variant == 'float' else '1x1'

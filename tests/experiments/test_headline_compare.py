@@ -22,7 +22,8 @@ ROWS = {
 @pytest.fixture(autouse=True)
 def networks(monkeypatch):
   monkeypatch.setattr(
-    headline_networks, 'layers', lambda name, variant: ROWS[name.size]
+    headline_networks, 'layers',
+    lambda name, variant, options='': ROWS[name.size],
   )
 
 

@@ -38,6 +38,8 @@ def test_ours_is_that_of_the_main_job():
   rows = headline_networks.layers(name, 'overflow')
   assert [row['path'] for row in rows if row['macs']][0] == 'stem'
   assert {layer.parts for layer in workload.layers(rows)} == {1, 4}
+  cut = headline_networks.layers(name, 'overflow', 'accumulator_bits=7')
+  assert {layer.parts for layer in workload.layers(cut)} == {1, 2, 8}
 
 
 def test_an_array_that_suits_a_network_better():
