@@ -171,5 +171,3 @@ def test_the_exact_branch_has_the_same_network_without_overflow():
   own = setup.model(config)
   assert own.conv.keywords['accumulator'].default.overflow_mode == 'wrap'
   assert found.network.stages == own.stages
-  config.model.variant = 'binary'
-  assert setup._collaboration(config) is None
