@@ -145,7 +145,8 @@ def _config(mode: str, folder: pathlib.Path) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(workdir.read_config(folder)).lock()
   if mode not in ('train', 'summary'):
     with config.unlocked():
-      config.model.parts = workdir.read_config(folder)['model']['parts']
+      own = workdir.read_config(folder).get('model', {})
+      config.model.parts = own.get('parts', config.model.parts)
   return config
 
 

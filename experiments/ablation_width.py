@@ -20,6 +20,7 @@ IDEAS = {
   'gates': ('none', 0.5),
   'both': ('hinge', 0.5),
 }
+# Times the parts of the size.
 PARTS = {7: 2, 6: 4, 5: 8, 4: 8}
 
 

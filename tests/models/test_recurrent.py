@@ -85,7 +85,8 @@ def test_overflow_is_counted_in_every_frame():
   )(x)
   (gates,) = seen['sums']['step']['gates']['relative']
   assert gates.shape == (2, 5, 32)
-  assert seen['margins']['step'].keys()
+  margins = jax.tree.leaves(seen['margins']['step'])
+  assert margins and all(leaf.shape[:2] == (2, 5) for leaf in margins)
   (counts,) = seen['telemetry']['step']['gates']['counts']
   outside = ((gates < -1) | (gates >= 1)).sum((2,))
   assert np.array_equal(counts['persistent'], outside)
