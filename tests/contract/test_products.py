@@ -91,3 +91,31 @@ def test_derivatives_over_two_axes_are_those_of_a_convolution(kernel, options):
   for a, b in zip(got, expected, strict=True):
     assert np.any(b)
     assert cases.integers(a) == cases.integers(b)
+
+
+# A convolution for each of few groups, and products of many at once.
+@pytest.mark.parametrize('groups', [1, 2, 8, 16])
+@pytest.mark.parametrize('axes', [1, 2])
+def test_groups_are_those_of_a_convolution(groups, axes):
+  x_shape = (2, *(9, 5)[:axes], 32)
+  w_shape = (*(3, 2)[:axes], 32 // groups, 48)
+  shape = geometry.geometry(x_shape, w_shape, strides=2, groups=groups)
+  x = jnp.asarray(cases.fill('random', x_shape, 1), jnp.float32)
+  w = jnp.asarray(cases.fill('random', w_shape, 2), jnp.float32)
+  names = 'HW'[:axes]
+
+  def reference(x, w):
+    return lax.conv_general_dilated(
+      geometry.pad(x, shape, -1), w, shape.strides, 'VALID',
+      dimension_numbers=(f'N{names}C', f'{names}IO', f'N{names}C'),
+      feature_group_count=groups, precision=lax.Precision.HIGHEST,
+    )
+
+  def with_gradients(product):
+    value, backward = jax.vjp(product, x, w)
+    weights = jnp.arange(value.size, dtype=jnp.float32).reshape(value.shape) % 7
+    return value, *backward(weights)
+
+  found = with_gradients(lambda x, w: products.exact(x, w, shape))
+  for one, other in zip(found, with_gradients(reference), strict=True):
+    assert np.array_equal(one, other)
