@@ -20,10 +20,12 @@ import numpy as np
 from bnn_jax import errors
 from bnn_jax.export import specs
 from bnn_jax.nn import accumulator as accumulator_lib
+from bnn_jax.nn import activations
 from bnn_jax.nn import geometry
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import pooling
+from bnn_jax.nn import shift_norm
 from bnn_jax.nn import stream_layers
 
 Path = tuple[str, ...]
@@ -321,9 +323,9 @@ LEAVES: dict[type[nn.Module], Callable[[Call, dict[str, Any]], specs.Layer]] = {
   layers.Thermometer: _thermometer,
   layers.BinaryConv: _conv,
   layers.BinaryDense: _dense,
-  layers.ShiftBatchNorm: _norm,
-  layers.RSign: _rsign,
-  layers.ShiftPReLU: _prelu,
+  shift_norm.ShiftBatchNorm: _norm,
+  activations.RSign: _rsign,
+  activations.ShiftPReLU: _prelu,
   layers.BinaryClassifier: _classifier,
   stream_layers.Shortcut: _shortcut,
   stream_layers.Slice: _slice,

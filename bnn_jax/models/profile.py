@@ -15,12 +15,14 @@ import flax.linen as nn
 import jax
 
 from bnn_jax.models import costs
+from bnn_jax.nn import activations
 from bnn_jax.nn import constants
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
 from bnn_jax.nn import quantized_layers
 from bnn_jax.nn import scaled_layers
+from bnn_jax.nn import shift_norm
 from bnn_jax.nn import twin_layers
 
 REAL_BITS = 32
@@ -232,14 +234,14 @@ def deployed_bits(
       register = layer.accumulator.at('/'.join(layer.path))
       preload = register.bits if layer.learn_preload else 0
       return (operands + preload) * layer.features
-    case layers.ShiftBatchNorm():
+    case shift_norm.ShiftBatchNorm():
       shift = (integer.SHIFT_MAX - integer.SHIFT_MIN).bit_length()
       bias = (constants.BIAS_MAX - constants.BIAS_MIN).bit_length()
       return channels * (shift + bias)
-    case layers.ShiftPReLU():
+    case activations.ShiftPReLU():
       shift = constants.PRELU_SHIFT_MAX.bit_length()
       return channels * (shift + 2 * layer.stream.bits)
-    case layers.RSign():
+    case activations.RSign():
       # One value more than the stream has: the threshold that is never met.
       return channels * (layer.stream.bits + 1)
     case layers.Thermometer():

@@ -25,10 +25,12 @@ import jax.numpy as jnp
 
 from bnn_jax import errors
 from bnn_jax.models import rules
+from bnn_jax.nn import activations
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import rounded_norm
+from bnn_jax.nn import shift_norm
 from bnn_jax.nn import stream_layers
 
 Constructor = Callable[..., Any]
@@ -370,7 +372,7 @@ def build(
     accumulator: of all convolutions, or by their paths.
     stream: format of the residual stream.
     levels: thermometer thresholds of each mel bin.
-    norm_variant: of `layers.ShiftBatchNorm`, or 'real' for a
+    norm_variant: of `shift_norm.ShiftBatchNorm`, or 'real' for a
       `rounded_norm.RoundedBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
@@ -418,9 +420,9 @@ def build(
       gate_share=gate_share,
     ),
     norm=_norm(norm_variant, stream),
-    activation=functools.partial(layers.ShiftPReLU, stream=stream),
+    activation=functools.partial(activations.ShiftPReLU, stream=stream),
     sign=functools.partial(
-      layers.RSign, stream=stream, gradient=activation_gradient
+      activations.RSign, stream=stream, gradient=activation_gradient
     ),
     classifier=functools.partial(
       layers.BinaryClassifier, classes, stream=stream
@@ -459,5 +461,5 @@ def _norm(variant: str, stream: integer.StreamFormat) -> Constructor:
   if variant == 'real':
     return functools.partial(rounded_norm.RoundedBatchNorm, stream=stream)
   return functools.partial(
-    layers.ShiftBatchNorm, stream=stream, variant=variant
+    shift_norm.ShiftBatchNorm, stream=stream, variant=variant
   )

@@ -37,11 +37,13 @@ import jax
 
 from bnn_jax import errors
 from bnn_jax.models import toolbox
+from bnn_jax.nn import activations
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import pooling
 from bnn_jax.nn import quantized_layers
+from bnn_jax.nn import shift_norm
 from bnn_jax.nn import stream_layers
 from bnn_jax.nn import twin_layers
 
@@ -70,7 +72,7 @@ def make(
     accumulator: of all products, or by their paths.
     stream: format of integers of the stream.
     levels: thermometer thresholds of each mel bin.
-    norm_variant: of `layers.ShiftBatchNorm`.
+    norm_variant: of `shift_norm.ShiftBatchNorm`.
     weight_gradient: pseudo-gradient of the weights' signs.
     activation_gradient: pseudo-gradient of the activations' signs.
     learn_preload: of `layers.BinaryConv`.
@@ -101,7 +103,7 @@ def make(
   if variant == 'binary':
     return binary
   norm = (
-    layers.ShiftBatchNorm if integers else twin_layers.RealShiftBatchNorm
+    shift_norm.ShiftBatchNorm if integers else twin_layers.RealShiftBatchNorm
   )
   binary = dataclasses.replace(
     binary, norm=lambda kind, name: norm(stream, norm_variant, name=name)
@@ -174,7 +176,7 @@ def _with_integers(binary, stream, gradient) -> toolbox.Toolbox:
   return dataclasses.replace(
     binary,
     activation=functools.partial(_integer_activation, stream=stream),
-    sign=functools.partial(layers.RSign, stream, gradient),
+    sign=functools.partial(activations.RSign, stream, gradient),
     add=functools.partial(stream_layers.Add, stream),
     average=pooling.IntegerAveragePool,
     classifier=_without_bias_field(
@@ -251,4 +253,4 @@ def _integer_activation(
 ) -> nn.Module:
   if kind is None:
     return _nothing(name=name)
-  return layers.ShiftPReLU(stream, name=name)
+  return activations.ShiftPReLU(stream, name=name)

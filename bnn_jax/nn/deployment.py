@@ -6,7 +6,15 @@ from typing import Any
 from flax import traverse_util
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+
+def variable(
+  layer: nn.Module, name: str, shape: tuple[int, ...]
+) -> jax.Array:
+  """An integer array of a layer's collection `deployed`, zeros at first."""
+  return layer.variable('deployed', name, jnp.zeros, shape, jnp.int32).value
 
 
 def deployable_layers(

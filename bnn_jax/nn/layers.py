@@ -28,6 +28,7 @@ from bnn_jax import errors
 from bnn_jax.nn import accumulator as accumulator_lib
 from bnn_jax.nn import binarize
 from bnn_jax.nn import constants
+from bnn_jax.nn import deployment
 from bnn_jax.nn import geometry as geometry_lib
 from bnn_jax.nn import integer
 from bnn_jax.nn import marks
@@ -57,17 +58,6 @@ Accumulators = accumulator_lib.Accumulator | accumulator_lib.LayerAccumulators
 def latent_init(key, shape, dtype=jnp.float32):
   """Uniform in [-0.1, 0.1], `shape`."""
   return jax.random.uniform(key, shape, dtype, -0.1, 0.1)
-
-
-def _deployed(layer: nn.Module, name: str, shape: tuple[int, ...]):
-  """An integer array of the collection `deployed`."""
-  return layer.variable('deployed', name, jnp.zeros, shape, jnp.int32).value
-
-
-def sow_margin(sign: nn.Module, margin: jax.Array) -> None:
-  """Shows what a sign reads, less its threshold."""
-  if sign.is_mutable_collection('margins') and not sign.is_initializing():
-    sign.sow('margins', 'margin', margin)
 
 
 def _observe(
@@ -198,7 +188,7 @@ class BinaryConv(nn.Module):
     parameter = self.param('preload', nn.initializers.zeros, channels)
     limits = accumulator.minimum, accumulator.maximum
     if not train:
-      return jnp.clip(_deployed(self, 'preload', channels), *limits)
+      return jnp.clip(deployment.variable(self, 'preload', channels), *limits)
     real = PRELOAD_UNIT * parameter
     rounded = jnp.clip(jnp.floor(real + 0.5), *limits)
     return straight_through.straight_through(rounded, real)
@@ -284,241 +274,6 @@ class BinaryDense(nn.Module):
     return product(x, following=following, train=train, progress=progress)
 
 
-class ShiftBatchNorm(nn.Module):
-  """Batch normalization whose scale is a power of two.
-
-  Computes sat_R(shift(a, s) + b) (`docs/arithmetic.md`, section 6). In
-  training the mean and the derivatives are the batch's, while the power of two
-  comes from running statistics.
-
-  Attributes:
-    stream: format of the output.
-    variant: 'fused' rounds gamma / std to one power of two, 'two_ap2' gamma
-      and 1 / std to one each (Hubara et al. 2016).
-    momentum: of the running statistics.
-    epsilon: added to the variance.
-  """
-
-  stream: integer.StreamFormat = integer.StreamFormat()
-  variant: str = 'fused'
-  momentum: float = 0.9
-  epsilon: float = 1e-5
-
-  @nn.compact
-  def __call__(
-    self,
-    a: jax.Array,
-    *,
-    train: bool,
-    frozen: bool | jax.Array = False,
-  ) -> jax.Array:
-    """Normalizes.
-
-    Args:
-      a: `[..., C]` accumulator results.
-      train: compute with parameters, otherwise with deployed integers.
-      frozen: in training, use the running statistics and leave them alone.
-
-    Returns:
-      `[..., C]` integers of the stream.
-    """
-    channels = a.shape[-1:]
-    log2_gamma = self.param('log2_gamma', nn.initializers.zeros, channels)
-    beta = self.param('beta', nn.initializers.zeros, channels)
-    running = self.variable('batch_stats', 'running', self._start, channels)
-    if not train:
-      s = _deployed(self, 'shift', channels)
-      b = _deployed(self, 'bias', channels).astype(a.dtype)
-      return integer.shift_batch_norm(a, s, b, self.stream.bits)
-    mean, rstd = self._statistics(a, running, frozen)
-    exponent = self._exponent(running.value, log2_gamma)
-    return self._normalize(a, mean, rstd, log2_gamma, beta, exponent)
-
-  def _start(self, channels) -> dict[str, jax.Array]:
-    return {
-      'mean': jnp.zeros(channels),
-      'var': jnp.ones(channels),
-      'rstd': jnp.ones(channels),
-    }
-
-  def _statistics(self, a, running, frozen):
-    """Mean and 1 / std to use `[C]`; moves the running ones."""
-    axes = tuple(range(a.ndim - 1))
-    mean = jnp.mean(a, axes)
-    var = jnp.mean(jnp.square(a - mean), axes)
-    rstd = lax.rsqrt(var + self.epsilon)
-    old = running.value
-    if not self.is_initializing():
-      keep = jnp.where(frozen, 1.0, self.momentum)
-      batch = {'mean': mean, 'var': var, 'rstd': rstd}
-      moved = {
-        name: keep * old[name] + (1 - keep) * lax.stop_gradient(value)
-        for name, value in batch.items()
-      }
-      running.value = old | moved
-    mean = jnp.where(frozen, old['mean'], mean)
-    return mean, jnp.where(frozen, self._running_rstd(old), rstd)
-
-  def _running_rstd(self, running):
-    if self.variant == 'two_ap2':
-      return running['rstd']
-    return lax.rsqrt(running['var'] + self.epsilon)
-
-  def _exponent(self, running, log2_gamma):
-    """E of the scale 2^E `[C]`."""
-    log2_rstd = jnp.log2(self._running_rstd(running))
-    log2_gamma = lax.stop_gradient(log2_gamma)
-    if self.variant == 'two_ap2':
-      log2_gamma = jnp.floor(log2_gamma + 0.5)
-      log2_rstd = jnp.floor(log2_rstd + 0.5)
-    return jnp.floor(log2_gamma + log2_rstd + 0.5)
-
-  def _normalize(self, a, mean, rstd, log2_gamma, beta, exponent):
-    """Forward on the deployed integers, backward as a batch normalization."""
-    fraction = self.stream.fraction_bits
-    s = jnp.clip(exponent + fraction, integer.SHIFT_MIN, integer.SHIFT_MAX)
-    scale = integer.power_of_two(s)
-    offset = 2.0**fraction * beta
-    b = jnp.floor(offset - mean * scale + 0.5)
-    b = jnp.clip(b, constants.BIAS_MIN, constants.BIAS_MAX)
-    value = integer.shift_batch_norm(a, s, b, self.stream.bits)
-    # Both factors are 1 and carry only a derivative.
-    gain = jnp.exp2(log2_gamma - lax.stop_gradient(log2_gamma))
-    gain = gain * (rstd / lax.stop_gradient(rstd))
-    surrogate = (a - mean) * (scale * gain) + offset
-    return straight_through.straight_through(value, surrogate)
-
-  def deployed_constants(
-    self, params: dict[str, Any], statistics: dict[str, Any]
-  ) -> dict[str, np.ndarray]:
-    """Its variables of the collection `deployed`, from NumPy in float64."""
-    running = statistics['running']
-    if self.variant == 'two_ap2':
-      rstd = np.asarray(running['rstd'], np.float64)
-    else:
-      variance = np.asarray(running['var'], np.float64)
-      rstd = 1 / np.sqrt(variance + self.epsilon)
-    shift, bias = constants.shift_batch_norm_constants(
-      params['log2_gamma'], params['beta'], running['mean'], rstd,
-      self.stream.fraction_bits, self.variant,
-    )
-    return {'shift': shift, 'bias': bias}
-
-
-class RSign(nn.Module):
-  """Sign with a learned threshold (ReActNet, Liu et al. 2020).
-
-  Attributes:
-    stream: format of the input.
-    gradient: pseudo-gradient, see `bnn_jax.nn.binarize`.
-  """
-
-  stream: integer.StreamFormat = integer.StreamFormat()
-  gradient: str = 'approx_sign'
-
-  @nn.compact
-  def __call__(
-    self,
-    r: jax.Array,
-    *,
-    train: bool,
-    progress: float | jax.Array = 1.0,
-  ) -> jax.Array:
-    """Binarizes.
-
-    Args:
-      r: `[..., C]` integers of the stream.
-      train: compute with parameters, otherwise with deployed integers.
-      progress: share of training done.
-
-    Returns:
-      `[..., C]` of +-1.
-    """
-    channels = r.shape[-1:]
-    theta = self.param('theta', nn.initializers.zeros, channels)
-    if not train:
-      threshold = _deployed(self, 'theta', channels)
-      return integer.rsign(r, threshold.astype(r.dtype))
-    step = 2.0**self.stream.fraction_bits
-    # r >= ceil(2^F theta) for integers r is r >= 2^F theta, and the
-    # subtraction of two floats has the sign of their comparison.
-    margin = (r - step * theta) / step
-    sow_margin(self, margin)
-    return binarize.sign(margin, self.gradient, progress)
-
-  def deployed_constants(
-    self, params: dict[str, Any], statistics: dict[str, Any]
-  ) -> dict[str, np.ndarray]:
-    """Its variables of the collection `deployed`, from NumPy in float64."""
-    del statistics
-    theta = constants.rsign_threshold(
-      params['theta'], self.stream.bits, self.stream.fraction_bits
-    )
-    return {'theta': theta}
-
-
-class ShiftPReLU(nn.Module):
-  """PReLU with learned offsets whose slope is a power of two.
-
-  ReActNet's RPReLU (Liu et al. 2020) without its multiplier.
-
-  Attributes:
-    stream: format of input and output.
-  """
-
-  stream: integer.StreamFormat = integer.StreamFormat()
-
-  @nn.compact
-  def __call__(self, y: jax.Array, *, train: bool) -> jax.Array:
-    """Activates.
-
-    Args:
-      y: `[..., C]` integers of the stream.
-      train: compute with parameters, otherwise with deployed integers.
-
-    Returns:
-      `[..., C]` integers of the stream.
-    """
-    channels = y.shape[-1:]
-    log2_slope = self.param(
-      'log2_slope', nn.initializers.constant(-2.0), channels
-    )
-    before = self.param('before', nn.initializers.zeros, channels)
-    after = self.param('after', nn.initializers.zeros, channels)
-    if not train:
-      k = _deployed(self, 'k', channels)
-      g = _deployed(self, 'g', channels).astype(y.dtype)
-      h = _deployed(self, 'h', channels).astype(y.dtype)
-      return integer.shift_prelu(y, k, g, h, self.stream.bits)
-    return self._activate(y, log2_slope, before, after)
-
-  def _activate(self, y, log2_slope, before, after):
-    """Forward on the deployed integers, backward as a PReLU."""
-    step = 2.0**self.stream.fraction_bits
-    limits = self.stream.minimum, self.stream.maximum
-    k = jnp.clip(jnp.floor(0.5 - log2_slope), 0, constants.PRELU_SHIFT_MAX)
-    g = jnp.clip(jnp.floor(step * before + 0.5), *limits)
-    h = jnp.clip(jnp.floor(step * after + 0.5), *limits)
-    value = integer.shift_prelu(y, k, g, h, self.stream.bits)
-    z = y - straight_through.straight_through(g, step * before)
-    # The factor is 1 and carries only a derivative.
-    gain = jnp.exp2(log2_slope - lax.stop_gradient(log2_slope))
-    negative = z * (integer.power_of_two(-k) * gain)
-    surrogate = jnp.where(z >= 0, z, negative) + step * after
-    return straight_through.straight_through(value, surrogate)
-
-  def deployed_constants(
-    self, params: dict[str, Any], statistics: dict[str, Any]
-  ) -> dict[str, np.ndarray]:
-    """Its variables of the collection `deployed`, from NumPy in float64."""
-    del statistics
-    k, g, h = constants.prelu_constants(
-      params['log2_slope'], params['before'], params['after'],
-      self.stream.bits, self.stream.fraction_bits,
-    )
-    return {'k': k, 'g': g, 'h': h}
-
-
 class Thermometer(nn.Module):
   """Comparisons of each input value with ascending thresholds.
 
@@ -592,7 +347,7 @@ class BinaryClassifier(nn.Module):
     with marks.operands(1, self.stream.bits):
       sums = jnp.matmul(pooled, w, precision=lax.Precision.HIGHEST)
     if not train:
-      deployed = _deployed(self, 'bias', (self.classes,))
+      deployed = deployment.variable(self, 'bias', (self.classes,))
       return sums + deployed.astype(sums.dtype)
     real_bias = BIAS_UNIT * bias
     rounded = jnp.floor(real_bias + 0.5)

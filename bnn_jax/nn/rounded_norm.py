@@ -13,7 +13,7 @@ class RoundedBatchNorm(nn.Module):
   """Batch normalization rounded into the stream, a comparison for the shift's.
 
   Computes sat_R(floor(2^F * norm(a) + 1/2)), with the gradient of 2^F *
-  norm(a). Its multipliers are what `layers.ShiftBatchNorm` does without; it
+  norm(a). Its multipliers are what `shift_norm.ShiftBatchNorm` does without; it
   has no deployed integers and cannot be exported.
 
   Attributes:

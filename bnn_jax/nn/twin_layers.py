@@ -9,10 +9,12 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from bnn_jax.nn import activations
 from bnn_jax.nn import binarize
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
+from bnn_jax.nn import shift_norm
 
 
 class RealSign(nn.Module):
@@ -36,16 +38,16 @@ class RealSign(nn.Module):
     del train
     theta = self.param('theta', nn.initializers.zeros, r.shape[-1:])
     margin = r - theta
-    layers.sow_margin(self, margin)
+    activations.sow_margin(self, margin)
     return binarize.sign(margin, self.gradient, progress)
 
 
 class RealShiftBatchNorm(nn.Module):
-  """The integers of `layers.ShiftBatchNorm` as the reals they stand for.
+  """The integers of `shift_norm.ShiftBatchNorm` as the reals they stand for.
 
   Attributes:
     stream: format of the integers.
-    variant: of `layers.ShiftBatchNorm`.
+    variant: of `shift_norm.ShiftBatchNorm`.
   """
 
   stream: integer.StreamFormat = integer.StreamFormat()
@@ -60,7 +62,9 @@ class RealShiftBatchNorm(nn.Module):
     frozen: bool | jax.Array = False,
   ) -> jax.Array:
     """Normalizes accumulator results `a` `[..., C]`."""
-    norm = layers.ShiftBatchNorm(self.stream, self.variant, name='shift_norm')
+    norm = shift_norm.ShiftBatchNorm(
+      self.stream, self.variant, name='shift_norm'
+    )
     y = norm(a, train=train, frozen=frozen)
     return y * 2.0**-self.stream.fraction_bits
 

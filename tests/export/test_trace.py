@@ -14,9 +14,11 @@ from bnn_jax.export import specs
 from bnn_jax.export import trace
 from bnn_jax.jobs import graph
 from bnn_jax.nn import accumulator
+from bnn_jax.nn import activations
 from bnn_jax.nn import float_layers
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
+from bnn_jax.nn import shift_norm
 from bnn_jax.nn import stream_layers
 from tests import tiny
 
@@ -38,19 +40,20 @@ class Network(nn.Module):
       8, (4,), 2, dilation=2, groups=2, accumulator=self.register,
       learn_preload=self.learn_preload, name='stem',
     )(bits)
-    y = layers.ShiftBatchNorm(STREAM, name='norm')(a, train=train)
-    bits = layers.RSign(STREAM, name='sign')(
+    y = shift_norm.ShiftBatchNorm(STREAM, name='norm')(a, train=train)
+    bits = activations.RSign(STREAM, name='sign')(
       stream_layers.Materialize()(y), train=train
     )
     a = layers.BinaryDense(6, self.register, name='dense')(bits)
-    y = layers.ShiftBatchNorm(STREAM, name='dense_norm')(a, train=train)
-    r = layers.ShiftPReLU(STREAM, name='act')(y, train=train)
-    bits = layers.RSign(STREAM, name='act_sign')(self.between()(r), train=train)
+    y = shift_norm.ShiftBatchNorm(STREAM, name='dense_norm')(a, train=train)
+    r = activations.ShiftPReLU(STREAM, name='act')(y, train=train)
+    sign = activations.RSign(STREAM, name='act_sign')
+    bits = sign(self.between()(r), train=train)
     a = layers.BinaryConv(
       8, (3,), 2, accumulator=self.register,
       learn_preload=self.learn_preload, name='conv',
     )(bits)
-    y = layers.ShiftBatchNorm(STREAM, name='conv_norm')(a, train=train)
+    y = shift_norm.ShiftBatchNorm(STREAM, name='conv_norm')(a, train=train)
     short = stream_layers.Shortcut(2, 8, name='short')(r)
     r = stream_layers.Add(STREAM, name='add')(short, y)
     return layers.BinaryClassifier(3, STREAM, name='classifier')(

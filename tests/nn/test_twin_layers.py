@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bnn_jax.nn import activations
 from bnn_jax.nn import binarize
 from bnn_jax.nn import integer
-from bnn_jax.nn import layers
+from bnn_jax.nn import shift_norm
 from bnn_jax.nn import twin_layers
 
 
@@ -32,7 +33,7 @@ def test_shift_batch_norm_gives_multiples_of_the_step():
   inner = {
     name: tree['shift_norm'] for name, tree in variables.items()
   }
-  expected, _ = layers.ShiftBatchNorm(stream).apply(
+  expected, _ = shift_norm.ShiftBatchNorm(stream).apply(
     inner, a, train=True, mutable='batch_stats'
   )
   assert np.array_equal(y * 16, expected)
@@ -64,7 +65,7 @@ def test_sign_classifier_reads_reals_with_weights_of_one_bit():
 @pytest.mark.parametrize('layer, r, margins', [
   (twin_layers.RealSign(), [[0.5, -1.0]], [[0.25, -0.5]]),
   # The stream counts in sixteenths.
-  (layers.RSign(), [[8.0, -16.0]], [[0.25, -0.5]]),
+  (activations.RSign(), [[8.0, -16.0]], [[0.25, -0.5]]),
 ])
 def test_signs_show_their_margins(layer, r, margins):
   params = {'theta': jnp.array([0.25, -0.5])}
