@@ -132,7 +132,7 @@ class Block(nn.Module):
     parts = self.stage.parts
     a = self.conv(
       self.stage.channels * parts, (self.stage.kernel,), strides=self.stride,
-      dilation=self.stage.dilation, groups=self.stage.groups * parts,
+      dilation=self.stage.dilation, groups=_groups(self.stage, bits),
       padding=self.padding, name='conv',
     )(
       bits,
@@ -251,13 +251,13 @@ class SpeechResNet(nn.Module):
     def tail(a):
       return layers_behind(a, None, train=train, **schedule)
 
-    parts = self.stem.parts
+    bits = self.encode(name='encode')(q)
     a = self.conv(
-      self.stem.channels * parts, (self.stem.kernel,),
-      strides=self.stem.stride, groups=self.stem.groups * parts,
+      self.stem.channels * self.stem.parts, (self.stem.kernel,),
+      strides=self.stem.stride, groups=_groups(self.stem, bits),
       padding=self.padding, name='stem',
     )(
-      self.encode(name='encode')(q),
+      bits,
       following=lambda a: tail(a)[1],
       train=train, progress=progress,
     )
@@ -270,6 +270,18 @@ class SpeechResNet(nn.Module):
         self.padding, name=f'block{i}',
       )(stream, bits, train=train, **schedule)
     return self.classifier(name='classifier')(stream, train=train)
+
+
+def _groups(shape: Stem | Stage, bits: jax.Array) -> int:
+  """Groups of a convolution that is cut into its parts."""
+  groups = shape.groups * shape.parts
+  if bits.shape[-1] % groups:
+    raise errors.UserError(
+      f'a convolution of {bits.shape[-1]} input channels cannot be cut into '
+      f'{groups} slices (its parts times its groups); choose another '
+      'model.parts, or p and g of model.shape.'
+    )
+  return groups
 
 
 def _unrolled(stages: tuple[Stage, ...]) -> list[tuple[Stage, int]]:

@@ -111,6 +111,14 @@ def test_parts_multiply_those_of_the_size():
     tiny.network(parts=0)
 
 
+def test_parts_that_do_not_divide_the_channels_are_refused():
+  model = tiny.network(parts=7)
+  with pytest.raises(errors.UserError, match='channels.*another model.parts'):
+    jax.eval_shape(
+      lambda: model.init(jax.random.key(0), q(), train=False)
+    )
+
+
 def test_clips_do_not_see_each_other(state):
   model = tiny.network()
   together = logits_of(model, state.variables(), q())
