@@ -163,15 +163,17 @@ def _model(options) -> ml_collections.ConfigDict:
 
 def _parts(options) -> int:
   """A range half as wide needs sums of half as many products."""
-  if not _wraps(options):
+  whole = {'wrap': 8, 'saturate': 7}.get(_overflow(options))
+  if whole is None:
     return 1
-  return 2 ** min(max(8 - options.get('accumulator_bits', 7), 0), 3)
+  return 2 ** min(max(whole - options.get('accumulator_bits', 7), 0), 3)
 
 
-def _wraps(options) -> bool:
-  """Whether registers overflow, and into the other sign."""
-  narrow = options.get('variant', 'overflow') == 'overflow'
-  return narrow and options.get('overflow_mode', 'wrap') == 'wrap'
+def _overflow(options) -> str:
+  """What registers do beyond their range; 'exact' where they have none."""
+  if options.get('variant', 'overflow') != 'overflow':
+    return 'exact'
+  return options.get('overflow_mode', 'wrap')
 
 
 def _accumulator(options) -> ml_collections.ConfigDict:
@@ -195,13 +197,15 @@ def _penalty(options) -> ml_collections.ConfigDict:
   # On exact sums: 'none', 'hinge', 'periodic' (for wrap) or 'variance'. Where
   # nothing overflows there is nothing to punish, and a register that saturates
   # keeps the sign of its sum, so that a network learns to live with it.
-  saturates = options.get('overflow_mode') == 'saturate'
-  penalty.kind = options.get('penalty', 'hinge' if _wraps(options) else 'none')
+  overflow = _overflow(options)
+  penalty.kind = options.get(
+    'penalty', 'hinge' if overflow == 'wrap' else 'none'
+  )
   # Share of the register's range that costs nothing.
   penalty.margin = 0.9
   # lambda(step): rises linearly to its peak over the first share of the steps,
   # holds, and falls to `final` times its peak over the last share.
-  penalty.weight = 1.0 if saturates else 3.0
+  penalty.weight = 1.0 if overflow == 'saturate' else 3.0
   penalty.rise_share = 0.2
   penalty.fall_share = 0.2
   penalty.final = 1.0

@@ -1,11 +1,11 @@
 """How narrow can the register be, and what does each idea buy there?
 
-Widths by modes, each by trainings of whole convolutions that are plain (neither
-penalty nor gates), with the penalty, with gates and with both, and by one with
-both on convolutions in parts, twice as many for each bit less. Settings are
-named IDEA-MODE and BITS, which `experiments.plot_sweep` reads. Beside them
-stand registers that never overflow, 'exact', the float twin, and 'exact' with
-multipliers in its normalization.
+Widths by modes, each as by default ('ours': convolutions in parts, gates, and a
+penalty where it wraps), and by trainings of whole convolutions that are plain
+(neither penalty nor gates), with the penalty, with gates and with both.
+Settings are named IDEA-MODE and BITS, which `experiments.plot_sweep` reads.
+Beside them stand registers that never overflow, 'exact', the float twin, and
+'exact' with multipliers in its normalization.
 """
 
 REGISTERS = tuple(
@@ -20,8 +20,6 @@ IDEAS = {
   'gates': ('none', 0.5),
   'both': ('hinge', 0.5),
 }
-# Times the parts of the size.
-PARTS = {7: 2, 6: 4, 5: 8, 4: 8}
 
 
 def sweep(add):
@@ -33,13 +31,9 @@ def sweep(add):
   add('real_norm', exact, {'model.norm_variant': 'real'})
   for mode, bits in REGISTERS:
     register = f'accumulator_bits={bits},overflow_mode={mode}'
+    add(f'ours-{mode}{bits}', register)
     for idea, (penalty, gates) in IDEAS.items():
       add(
         f'{idea}-{mode}{bits}', f'{register},penalty={penalty},parts=1',
         {'training.gate_share': gates},
-      )
-    if bits in PARTS:
-      add(
-        f'parts-{mode}{bits}',
-        f'{register},penalty=hinge,parts={PARTS[bits]}',
       )

@@ -40,12 +40,13 @@ def test_options_of_the_official_data():
 @pytest.mark.parametrize('options, parts', [
   ('', 2), ('accumulator_bits=9', 1), ('accumulator_bits=8', 1),
   ('accumulator_bits=6', 4), ('accumulator_bits=5', 8),
-  ('accumulator_bits=3', 8), ('accumulator_bits=6,overflow_mode=saturate', 1),
+  ('accumulator_bits=3', 8), ('overflow_mode=saturate', 1),
+  ('accumulator_bits=6,overflow_mode=saturate', 2),
   ('accumulator_bits=6,overflow_mode=exact', 1),
   ('accumulator_bits=6,variant=binary', 1), ('variant=float', 1),
   ('accumulator_bits=6,parts=3', 3), ('smoke', 1), ('smoke,parts=2', 2),
 ])
-def test_registers_that_wrap_have_short_sums(options, parts):
+def test_registers_that_overflow_have_short_sums(options, parts):
   assert kws.get_config(options).model.parts == parts
 
 
