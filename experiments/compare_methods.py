@@ -70,8 +70,8 @@ class Method:
     published: numbers of the float network by its size, and of another
       variant by size, '-' and variant.
     variants: options by the variant's name.
-    real_parts: what stays real in its binary networks, where
-      docs/arithmetic.md has no integers for it.
+    real_parts: what stays real in its binary networks, since
+      docs/arithmetic.md has no integers for it, by size.
   """
 
   name: str
@@ -84,7 +84,7 @@ class Method:
   variants: Mapping[str, str] = dataclasses.field(
     default_factory=lambda: _BINARIES
   )
-  real_parts: str = ''
+  real_parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def file(self) -> str:
@@ -156,7 +156,7 @@ METHODS = (
   Method(
     'crnn', 'CRNN', ('S',), ('L',),
     {'S': _hello_edge(94.0, _SECOND), 'L': _hello_edge(95.0, _RECALLED)},
-    real_parts='gates',
+    real_parts=dict.fromkeys(('S', 'L'), 'gates'),
   ),
   Method(
     'ds_cnn', 'DS-CNN', ('S',), ('L',),
@@ -166,6 +166,7 @@ METHODS = (
     'res', 'Res', ('res8',), ('res15',),
     {'res8': (Published(94.1, _RECALLED, 'V1', 'honk', verified=False),),
      'res15': (Published(95.8, _QUOTED, 'V1', 'honk'),)},
+    real_parts={'res8': 'means of 12 positions'},
   ),
   Method(
     'tc_resnet', 'TC-ResNet', ('8',), ('14-1.5',),
@@ -187,18 +188,18 @@ METHODS = (
       Published(97.2, _QUOTED, 'V1', 'kws_streaming'),
       Published(98.0, _QUOTED, 'V2', 'kws_streaming'),
     ), 'new': (Published(98.4, 'kws_streaming', 'V2', 'kws_streaming'),)},
-    real_parts='gates, attention',
+    real_parts=dict.fromkeys(('paper', 'new'), 'gates, attention'),
   ),
   Method(
     'kwt', 'KWT', ('1',), (),
     {'1': (Published(97.7, "authors' code", 'V2', 'kws_streaming'),)},
-    real_parts='attention, layer normalization',
+    real_parts={'1': 'attention, layer normalization'},
   ),
   Method(
     'bc_resnet', 'BC-ResNet', ('1',), ('3', '8'),
     {'1': _bc_resnet(96.6, 96.9, 0.21, 0.30), '3': _bc_resnet(97.6, 98.2),
      '8': _bc_resnet(98.0, 98.7)},
-    real_parts='means over frequency, SiLU',
+    real_parts=dict.fromkeys(('1', '3', '8'), 'means over frequency, SiLU'),
   ),
   # Its papers' absolute accuracies are not at hand. The older version differs
   # in the variant 'paper' alone, so the small sizes do without it.

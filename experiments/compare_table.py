@@ -173,8 +173,9 @@ def _marks(row, unit, data, planned, *, ours: Row, own: Row) -> list[str]:
     marks.append('undertrained')
   if row['accuracy'] < LEARNED:
     marks.append('did not learn')
-  if unit.variant != 'float' and unit.method.real_parts:
-    marks.append(f'not exported: {unit.method.real_parts} stay real')
+  real = unit.method.real_parts.get(unit.size)
+  if unit.variant != 'float' and real:
+    marks.append(f'not exported: {real} stay real')
   published = _published(unit)
   if published:
     tested = planned.config(unit).data

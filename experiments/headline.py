@@ -176,8 +176,8 @@ def _print_costs(found: _Costs, parts: areas.Areas) -> None:
       f'{parts.library}: 16 elements, {arrangement} units', points, rows
     ))
   print(*(
-    f'\\* of {name} stay real: {headline_networks.REAL_PARTS[name.method]}.'
-    for name in found if name.method in headline_networks.REAL_PARTS
+    f'\\* of {name} stay real: {headline_networks.REAL_PARTS[name]}.'
+    for name in found if name in headline_networks.REAL_PARTS
   ), sep='\n')
   print(f'{SUITED}: the usual array, were real parts free and each element fed '
         'with words of its own at no cost.\n')
@@ -198,7 +198,7 @@ def _network(
 ) -> dict[str, Any]:
   return {
     **name._asdict(),
-    'real_parts': headline_networks.REAL_PARTS.get(name.method, ''),
+    'real_parts': headline_networks.REAL_PARTS.get(name, ''),
     'points': [
       {'array': label, 'arrangement': arrangement} | _point(point)
       for label, arrangements in costs.items()

@@ -54,8 +54,9 @@ LARGE = tuple(Name(*each) for each in (
 # counted, as integers of 8 bits; the rest, element by element, is not, which
 # makes a twin no dearer.
 REAL_PARTS = {
-  method.name: method.real_parts
-  for method in compare_methods.METHODS if method.real_parts
+  Name(method.name, size): parts
+  for method in compare_methods.METHODS
+  for size, parts in method.real_parts.items()
 }
 
 

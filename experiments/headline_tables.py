@@ -46,7 +46,7 @@ def costs(
     '(a) M', '(b) um2 s', '(c) cells, uJ', '(c) table, uJ', 'real', 'depthwise',
   ]
   return markdown(title, head, [
-    [f'{name}{"*" * (name.method in headline_networks.REAL_PARTS)}', label,
+    [f'{name}{"*" * (name in headline_networks.REAL_PARTS)}', label,
      *_cost(point), *_shares(rows[name], point)]
     for (name, label), point in found.items()
   ])

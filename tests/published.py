@@ -47,6 +47,8 @@ def tiny_sizes(monkeypatch):
       sizes = module(name).SIZES
       for key in sizes:
         patch.setitem(sizes, key, size)
+    v1 = TINY['bifsmn']._replace(learned=False)
+    patch.setitem(bifsmn.SIZES, 'v1', v1)
     stages = (bc_resnet.Stage(8, 2, 4, 1),)
     patch.setattr(bc_resnet, '_STAGES', stages)
     yield

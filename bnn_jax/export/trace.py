@@ -9,7 +9,6 @@ is what the layer does, such as 'weighs frames by a softmax'.
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import math
 from typing import Any
 from typing import NamedTuple
 
@@ -286,11 +285,8 @@ def _max_pool(call: Call, values: dict[str, Any]) -> specs.Layer:
 def _average_pool(call: Call, values: dict[str, Any]) -> specs.Layer:
   del values
   window = tuple(call.layer.window)
-  count = math.prod(window)
-  if count.bit_count() != 1:
-    sizes = ' x '.join(map(str, window))
-    reason = f'divides by the {count} positions of its window, {sizes}'
-    raise errors.UserError(_refusal(call.name, f'{reason}, no power of two'))
+  if reason := pooling.no_integers(window):
+    raise errors.UserError(_refusal(call.name, reason))
   return specs.AveragePool(call.name, call.inputs, window)
 
 

@@ -20,6 +20,7 @@ from bnn_jax.nn import constants
 from bnn_jax.nn import integer
 from bnn_jax.nn import layers
 from bnn_jax.nn import marks
+from bnn_jax.nn import pooling
 from bnn_jax.nn import quantized_layers
 from bnn_jax.nn import scaled_layers
 from bnn_jax.nn import shift_norm
@@ -107,7 +108,8 @@ def profile(
     parameters of any other layer in 32 bits), `macs`, `macs_by_width`,
     `binary_macs` (of 1-bit weights), `real_macs` (all others), `ace` and
     `bit_operations` (see `costs.Product`), `activation_bits` (the largest of
-    a layer), and `layers`, a list of `LayerProfile` as dictionaries.
+    a layer), `layers`, a list of `LayerProfile` as dictionaries, and
+    `no_integers`, why a layer cannot be exported, by its path.
 
   Raises:
     UserError: a loop of the network of which nothing tells how often it runs.
@@ -117,6 +119,7 @@ def profile(
     lambda q: model.init(jax.random.key(0), q, train=False), q
   )
   modules: dict[str, _Module] = {}
+  no_integers: dict[str, str] = {}
 
   def record(call, args, kwargs, context):
     path = '/'.join(context.module.path)
@@ -126,6 +129,8 @@ def profile(
     if context.method_name == '__call__' or path not in modules:
       shown = _shown(context.module, (args, kwargs), output, input_bits)
       modules[path] = shown
+    if reason := _no_integers(context.module):
+      no_integers[path] = reason
     return output
 
   with nn.intercept_methods(record):
@@ -153,6 +158,7 @@ def profile(
     'activation_bits': max((row.activation_bits or 0 for row in rows),
                            default=0),
     'layers': [dataclasses.asdict(row) for row in rows],
+    'no_integers': no_integers,
   }
 
 
@@ -212,6 +218,13 @@ def _sizes(params: dict[str, Any], modules: dict[str, Any]) -> dict[str, int]:
     owner = [name for name in owners if name in modules][-1]
     sizes[owner] = sizes.get(owner, 0) + value.size
   return sizes
+
+
+def _no_integers(module: nn.Module) -> str:
+  """Why docs/arithmetic.md has no integers for a module; '' if it may have."""
+  if isinstance(module, pooling.AveragePool | pooling.IntegerAveragePool):
+    return pooling.no_integers(module.window)
+  return getattr(module, 'NOT_EXPORTED', '')
 
 
 def deployed_bits(

@@ -10,6 +10,17 @@ import jax.numpy as jnp
 from bnn_jax.nn import straight_through
 
 
+def no_integers(window: Sequence[int]) -> str:
+  """Why means of a window have no integer form; '' where they have one."""
+  count = math.prod(window)
+  if count.bit_count() == 1:
+    return ''
+  sizes = ' x '.join(map(str, window))
+  return (
+    f'divides by the {count} positions of its window, {sizes}, no power of two'
+  )
+
+
 class AveragePool(nn.Module):
   """Means of windows that do not overlap; what is left at the end is cut off.
 

@@ -71,7 +71,7 @@ class QuantizedConv(nn.Module):
     x = quantize(x, self.stream)
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
-    with marks.operands(8, 8):
+    with marks.operands(8, self.stream.bits):
       return self._convolve(x, quantize_weights(kernel))
 
   def _convolve(self, x, w):
@@ -86,7 +86,7 @@ class QuantizedConv(nn.Module):
 
 
 class QuantizedClassifier(nn.Module):
-  """Mean over positions and a dense layer of 8-bit weights and inputs.
+  """Mean over positions and a dense layer of 8-bit weights.
 
   Attributes:
     classes: N.

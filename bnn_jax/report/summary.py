@@ -17,6 +17,9 @@ _WIDEST = 1000
 def print_summary(profile: Json, console: console_lib.Console) -> None:
   """Prints what a network costs: a line for each layer, and totals.
 
+  Layers that have no integer form are named behind them; what they multiply is
+  counted all the same.
+
   Args:
     profile: as `results.json` holds it.
     console: where to.
@@ -29,6 +32,11 @@ def print_summary(profile: Json, console: console_lib.Console) -> None:
   console.print(lines, soft_wrap=True, end='')
   console.print()
   console.print(report_console.table('All', ['', '', ''], _totals(profile)))
+  for path, reason in profile['no_integers'].items():
+    console.print(
+      f'not exported: {path} {reason}.', highlight=False, markup=False,
+      soft_wrap=True,
+    )
 
 
 def machine_readable(profile: Json) -> Json:

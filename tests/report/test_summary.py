@@ -19,6 +19,7 @@ PROFILE = {
      'operands': 2, 'accumulator_bits': None, 'safe_bits': None,
      'activation_bits': 64},
   ],
+  'no_integers': {'gru': 'has gates'},
 }
 
 
@@ -33,7 +34,8 @@ def test_lines_hold_the_numbers_whatever_the_width():
   assert 'of bits 1×1 3,000 weight × input'.split() in rows
   assert ['MACs', '3,030', 'a', 'clip'] in rows
   assert 'ACE 33,720 MACs × both bits (PokeBNN)'.split() in rows
-  assert rows[-1][:3] == ['bit', 'operations', '45,678']
+  assert rows[-2][:3] == ['bit', 'operations', '45,678']
+  assert rows[-1] == 'not exported: gru has gates.'.split()
 
 
 def test_machine_readable():

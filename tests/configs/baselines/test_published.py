@@ -52,13 +52,10 @@ def test_every_size_loads_locks_and_builds(name, variant):
 
 
 @pytest.mark.parametrize('name', published.TINY)
-@pytest.mark.parametrize('variant', ('float', 'overflow'))
-def test_the_first_size_passes_the_checks_of_training(name, variant):
-  checks.check_training(published.config(name, f'variant={variant}'))
-
-
-def test_res15_passes_with_a_narrower_stream():
-  checks.check_training(published.config('res', 'size=res15,variant=overflow'))
+def test_every_size_passes_the_checks_of_training(name):
+  for size in published.module(name).SIZES:
+    config = published.config(name, f'size={size},variant=overflow')
+    checks.check_training(config)
 
 
 def test_shapes_of_the_input():
@@ -246,8 +243,8 @@ def features(config, clips):
 
 @pytest.mark.parametrize('name, variant', [
   *((name, 'overflow') for name in published.TINY),
-  ('bifsmn', 'paper'), ('crnn', 'float'), ('ds_cnn', 'binary'),
-  ('tc_resnet', 'binary_firstlast8'),
+  ('bifsmn', 'paper,size=v1'), ('bifsmn', 'paper,size=v2'), ('crnn', 'float'),
+  ('ds_cnn', 'binary'), ('tc_resnet', 'binary_firstlast8'),
 ])
 def test_a_step_trains(name, variant, monkeypatch):
   with published.tiny_sizes(monkeypatch):
