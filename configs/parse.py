@@ -8,6 +8,7 @@ from typing import Any
 def choice(*valid: Any) -> Callable[[str, str], Any]:
   """An option that takes one of `valid`, of which all have one type."""
   def parse(name: str, text: str) -> Any:
+    """The value that `text` names."""
     for value in valid:
       if text == str(value):
         return value
@@ -21,6 +22,7 @@ def choice(*valid: Any) -> Callable[[str, str], Any]:
 def number(kind: type, low: float, high: float) -> Callable[[str, str], Any]:
   """An option that takes an int or float between `low` and `high`."""
   def parse(name: str, text: str) -> Any:
+    """The number that `text` says."""
     try:
       value = kind(text)
     except ValueError:

@@ -5,8 +5,8 @@
 
 A row is a setting: mean, standard deviation and number of its seeds, and the
 paired difference of its deployed accuracy to a baseline of the same seeds and
-clips, with a 95 % bootstrap interval over speakers and seeds. Splits that were
-judged together count as one. The last training of a setting and seed counts.
+clips, with a 95 % bootstrap interval over speakers and seeds. Several --splits
+count as one. The last training of a setting and seed counts.
 """
 
 import argparse
@@ -40,15 +40,17 @@ def good(
   Args:
     folder: of the results.
     ablation: whose.
-    splits: that they were judged by.
+    splits: of those that they were judged by.
 
   Raises:
     UserError: there are none.
   """
   found: dict[str, dict[int, dict[str, Any]]] = {}
   for line in records.read(folder):
-    if line['ablation'] == ablation and [*line.get('splits', ())] == [*splits]:
-      found.setdefault(line['setting'], {})[line['seed']] = line
+    judged = line.get('splits', {})
+    if line['ablation'] == ablation and {*splits} <= judged.keys():
+      wanted = {'splits': {name: judged[name] for name in splits}}
+      found.setdefault(line['setting'], {})[line['seed']] = line | wanted
   if not found:
     raise errors.UserError(
       f'{folder} holds no result of the ablation {ablation!r} judged by '

@@ -212,6 +212,7 @@ def _settings(module: Any, path: pathlib.Path) -> Iterator[Setting]:
   def add(
     name: str, options: str = '', overrides: Mapping[str, Any] | None = None
   ) -> None:
+    """Adds a setting by its options and other values."""
     if name in found or not re.fullmatch(r'\w[\w.+-]*', name):
       raise errors.UserError(
         f'{path} adds the setting {name!r}, which is there already or cannot '

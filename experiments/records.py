@@ -2,7 +2,8 @@
 
 A folder of results holds
   results.jsonl    one line for each training that ended, well or not
-  reads.jsonl      one line for each training judged by splits kept aside
+  reads.jsonl      one line for each training judged by splits kept aside; its
+                   digest is of the configuration's keys of that day
   speakers-*.json  for each split the number of the speaker of every clip
 """
 

@@ -128,6 +128,7 @@ def _train(group, data, keep) -> Iterator[tuple[plan.Run, dict[str, Any]]]:
     'device': f'{jax.devices()[0].platform} {jax.devices()[0].device_kind}',
     'jax': jax.__version__,
     'environment': workdir_lib.environment(),
+    'revision': workdir_lib.git_revision(),
   }
   judge = _Judge(configs[0], data)
   for i, one in enumerate(group):

@@ -77,6 +77,7 @@ def _outcome(one, workdir, seconds) -> dict[str, Any]:
     clips_per_second=_speed(workdir), engine=provenance['engine'],
     device=provenance['devices'][0], jax=provenance['versions']['jax'],
     environment=provenance['environment'],
+    revision=provenance['git_revision'],
   )
 
 

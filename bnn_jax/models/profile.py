@@ -122,6 +122,7 @@ def profile(
   no_integers: dict[str, str] = {}
 
   def record(call, args, kwargs, context):
+    """Marks the products of a module and keeps what it shows."""
     path = '/'.join(context.module.path)
     with marks.layer(path):
       output = call(*args, **kwargs)

@@ -196,6 +196,7 @@ def _without_bias_field(
 ) -> toolbox.Constructor:
   """A constructor that takes `bias` and does not heed it."""
   def construct(*args, bias=True, **fields):
+    """The same layer with a bias or without."""
     del bias
     return constructor(*args, **fields)
   return construct

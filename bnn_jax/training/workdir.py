@@ -259,7 +259,7 @@ def provenance(seed: int) -> dict[str, Any]:
   """What produced a run: command, versions, devices, engine, revision, seed."""
   return {
     'seed': seed,
-    'git_revision': _git_revision(),
+    'git_revision': git_revision(),
     'command': [sys.executable, *sys.argv],
     'python': platform.python_version(),
     'platform': platform.platform(),
@@ -279,7 +279,7 @@ def environment() -> dict[str, str]:
   }
 
 
-def _git_revision() -> str:
+def git_revision() -> str:
   """Of the source tree, with '-dirty' behind it; '' outside of git."""
   root = pathlib.Path(__file__).resolve().parents[2]
   command = ['git', '-C', str(root), 'describe', '--always', '--dirty',

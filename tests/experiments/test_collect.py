@@ -156,3 +156,29 @@ def test_picture(folder):
   assert b'<svg' in first
   plot_sweep.main(words)
   assert (folder / 'p.svg').read_bytes() == first
+
+
+def test_a_split_of_those_judged_together(tmp_path):
+  def split(bits):
+    return {
+      'clips': 2, 'right_exact': packed('11'), 'right_deployed': packed(bits),
+      'changed_decisions': 0,
+    }
+
+  both = {'validation': split('10'), 'testing': split('11')}
+  (tmp_path / 'results.jsonl').write_text(
+    json.dumps(line('default', 0, '1', splits=both)) + '\n'
+    + json.dumps(line('default', 1, '111000')) + '\n'
+  )
+  (tmp_path / 's.json').write_text(
+    json.dumps({'validation': [0, 1], 'testing': [0, 1]})
+  )
+
+  def accuracy(*splits):
+    (row,) = collect.table(tmp_path, 'a', splits, 'default')
+    assert row['seeds'] == 1
+    return row['accuracy_deployed']
+
+  assert accuracy('testing') == 1.0
+  assert accuracy('validation') == 0.5
+  assert accuracy('validation', 'testing') == 0.75

@@ -167,3 +167,4 @@ def test_local_processes(ablation, speech, command, monkeypatch, capsys):
   assert good['device'] == 'cpu cpu'
   assert good['jax'] == jax.__version__
   assert good['environment'].items() <= command.environment.items()
+  assert 'revision' in good
