@@ -9,8 +9,8 @@ authors' code).
 Recipe: AdamW at 1e-3 with weight decay 0.1, warm-up of 10 epochs and a cosine;
 23,438 steps of 512 clips; label smoothing 0.1; shift, resampling by 0.15,
 noise, two masks of 25 frames and two of 7 bins.
-Time: on one CPU core, size 1 takes 1 s a step of 100 clips in float and 2.5 s in
-binary; a GPU is the place for it.
+Time: on one CPU core, size 1 takes 1 s a step of 100 clips in float and 2.5 s
+in binary; a GPU is the place for it.
 """
 
 import ml_collections
