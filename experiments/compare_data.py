@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 from bnn_jax.data import labels
 from bnn_jax.data import layout
+from bnn_jax.data import tfds_prepare
 
 # Clips of the words in the archives (Warden 2018).
 _OFFICIAL = {64_721: 'V1', 105_829: 'V2'}
 # And all clips in the canonical test archives.
 _TEST_ARCHIVES = {3_081: 'V1', 4_890: 'V2'}
+# What tensorflow-datasets makes of the archives of V2.
+_PREPARED = {'train': 85_511, 'validation': 10_102, 'test': 4_890}
 
 
 class DataSet(NamedTuple):
@@ -32,13 +35,20 @@ def describe(data: Mapping[str, Any]) -> DataSet:
   """Names the configured data set by what it holds.
 
   Args:
-    data: the configuration's branch `data`.
+    data: the configuration's branch `data`. What tensorflow-datasets has not
+      prepared yet, this prepares.
 
   Raises:
-    UserError: a folder that it names does not exist.
+    UserError: a folder that it names does not exist, or nothing can be
+      prepared.
   """
   if data['source'] == 'tfds':
-    return DataSet('Speech Commands V2, test archive', 'V2', True)
+    tfds_prepare.prepared(data['data_dir'], data['manual_dir'])
+    found = tfds_prepare.clips(data['data_dir'])
+    if found == _PREPARED:
+      return DataSet('Speech Commands V2, test archive', 'V2', True)
+    clips = sum(found.values())
+    return DataSet(f'Speech Commands subset ({clips:,} clips)', '')
   if data['source'] == 'synthetic':
     return DataSet('synthetic corpus', '')
   folder = layout.existing(data['data_dir'], 'data.data_dir')

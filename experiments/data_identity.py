@@ -10,6 +10,8 @@ import hashlib
 import pathlib
 from typing import Any
 
+from bnn_jax.data import tfds_prepare
+
 _FOLDERS = ('data_dir', 'test_dir')
 _OTHER_PATHS = ('manual_dir',)
 
@@ -23,11 +25,14 @@ def identity(data: Mapping[str, Any]) -> dict[str, Any]:
   Returns:
     The same keys. A folder of `folder` is sixteen hexadecimal digits of the
     names of its clips and of its lists; where there is none yet, its path.
-    Other sources make or load their data by the other keys.
+    That of `tfds` is how many clips it has prepared of each split. The
+    synthetic corpus is made by the other keys.
   """
   found = {**data, **dict.fromkeys((*_FOLDERS, *_OTHER_PATHS), '')}
   if data['source'] == 'folder':
     found |= {key: _content(data[key]) for key in _FOLDERS}
+  if data['source'] == 'tfds':
+    found['data_dir'] = str(tfds_prepare.clips(data['data_dir']) or '')
   return found
 
 

@@ -42,7 +42,7 @@ def prepared(
   Raises:
     UserError: it is prepared in another format, or cannot be prepared.
   """
-  root = pathlib.Path(data_dir or '~/tensorflow_datasets').expanduser()
+  root = _root(data_dir)
   folder = _newest(root)
   if folder is None:
     _check_archives(manual_dir)
@@ -57,6 +57,24 @@ def prepared(
       ' data.data_dir to another folder, to prepare it there again.'
     )
   return folder
+
+
+def clips(data_dir: str | os.PathLike[str]) -> dict[str, int]:
+  """How many examples each split of the prepared data set has.
+
+  Args:
+    data_dir: as of `prepared`.
+
+  Returns:
+    Numbers by the names of tensorflow-datasets; none where nothing is prepared.
+  """
+  folder = _newest(_root(data_dir))
+  if folder is None:
+    return {}
+  splits = json.loads((folder / _INFO).read_text())['splits']
+  return {
+    split['name']: sum(map(int, split['shardLengths'])) for split in splits
+  }
 
 
 def prepare(data_dir: str, manual_dir: str) -> None:
@@ -83,6 +101,10 @@ def prepare(data_dir: str, manual_dir: str) -> None:
       f' ({type(error).__name__}: {sentence}); see that there are 10 GB of'
       ' space and a network, or the archives in data.manual_dir.'
     ) from error
+
+
+def _root(data_dir: str | os.PathLike[str]) -> pathlib.Path:
+  return pathlib.Path(data_dir or '~/tensorflow_datasets').expanduser()
 
 
 def _newest(root: pathlib.Path) -> pathlib.Path | None:

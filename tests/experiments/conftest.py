@@ -1,5 +1,6 @@
 """A tiny ablation on a tiny data set."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -51,3 +52,21 @@ def speech(tmp_path_factory) -> pathlib.Path:
   for split, names in lists.items():
     (folder / f'{split}_list.txt').write_text('\n'.join(names) + '\n')
   return folder
+
+
+@pytest.fixture
+def prepared(tmp_path):
+  """Makes a folder as of tensorflow-datasets, with the sizes of shards."""
+  def make(train):
+    folder = tmp_path / 'speech_commands' / '0.0.3'
+    folder.mkdir(parents=True)
+    lengths = {'train': train, 'validation': ['10102'], 'test': ['4890']}
+    (folder / 'dataset_info.json').write_text(json.dumps({
+      'fileFormat': 'array_record',
+      'splits': [
+        {'name': name, 'shardLengths': shards}
+        for name, shards in lengths.items()
+      ],
+    }))
+    return str(tmp_path)
+  return make

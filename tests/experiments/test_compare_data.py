@@ -7,15 +7,22 @@ from experiments import compare_data
 
 
 def describe(source, folder='', test_dir=''):
-  return compare_data.describe(
-    {'source': source, 'data_dir': str(folder), 'test_dir': test_dir}
-  )
+  return compare_data.describe({
+    'source': source, 'data_dir': str(folder), 'test_dir': test_dir,
+    'manual_dir': '',
+  })
 
 
-def test_official_and_synthetic():
-  assert describe('tfds') \
-    == ('Speech Commands V2, test archive', 'V2', True)
+def test_synthetic():
   assert describe('synthetic') == ('synthetic corpus', '', False)
+
+
+@pytest.mark.parametrize('train, expected', [
+  (['80000', '5511'], ('Speech Commands V2, test archive', 'V2', True)),
+  (['85510'], ('Speech Commands subset (100,502 clips)', '', False)),
+])
+def test_the_official_set_has_every_example(prepared, train, expected):
+  assert describe('tfds', prepared(train)) == expected
 
 
 def test_a_part_is_called_one(speech):

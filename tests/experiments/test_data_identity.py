@@ -32,6 +32,13 @@ def test_a_folder_that_is_missing_keeps_its_name(tmp_path):
   assert identity(data_dir=path)['data_dir'] == path
 
 
-def test_places_of_other_sources_do_not_count():
-  assert identity('tfds', data_dir='/a', manual_dir='/b') == identity('tfds')
+def test_prepared_data_are_known_by_their_sizes(prepared):
+  folder = prepared(['1', '2'])
+  found = identity('tfds', data_dir=folder, manual_dir='/b')
+  assert found['data_dir'] == \
+    "{'train': 3, 'validation': 10102, 'test': 4890}"
+  assert identity('tfds', data_dir='/no')['data_dir'] == ''
+
+
+def test_places_of_the_synthetic_corpus_do_not_count():
   assert identity('synthetic', data_dir='/a') == identity('synthetic')
