@@ -2,7 +2,9 @@
 
 Tang and Lin, "Deep Residual Learning for Small-Footprint Keyword Spotting",
 2018 (arXiv 1710.10361). As in the published code, a normalization without
-factor and offset follows the ReLU, or the addition behind it.
+factor and offset follows the ReLU, or the addition behind it. The sizes res8
+divide by the 12 positions of their pool, which no shift does, so that they are
+not exported.
 
 Shape letters: B batch, T frames, F features, C channels, N classes.
 """
