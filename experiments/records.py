@@ -66,15 +66,22 @@ class Book:
     """Whether a training of this configuration failed, and none ended well."""
     return digest in self._failed and self.outcome(digest) is None
 
-  def write(self, run: plan.Run, outcome: Mapping[str, Any]) -> None:
+  def write(
+    self, run: plan.Run, outcome: Mapping[str, Any], *, is_new: bool = True
+  ) -> None:
     """Appends what came of a training; those judged leave a second line.
+
+    Args:
+      run: the training.
+      outcome: of it.
+      is_new: whether it ran; otherwise another setting's result is its own.
 
     Raises:
       UserError: the disk is full.
     """
     line = dict(zip(_IDENTITY, (*_key_of(run), list(run.command)), strict=True))
     line |= outcome
-    if run.splits == plan.JUDGED_BY:
+    if is_new and run.splits == plan.JUDGED_BY:
       now = datetime.datetime.now().astimezone().isoformat('T', 'seconds')
       _append(self.folder / READS, {
         'time': now, 'splits': run.splits,

@@ -46,7 +46,7 @@ def sweep(
   for run in runs:
     known = book.outcome(run.digest)
     if known and not book.has(run):
-      book.write(run, known)
+      book.write(run, known, is_new=False)
   sharing: dict[str, list[plan.Run]] = {}
   for run in runs:
     if not book.has(run):
@@ -62,8 +62,8 @@ def sweep(
     if 'error' in outcome:
       failed.append((run, outcome['error']))
     outcome['speakers'] = speakers[run.digest]
-    for same in sharing[run.digest]:
-      book.write(same, outcome)
+    for i, same in enumerate(sharing[run.digest]):
+      book.write(same, outcome, is_new=i == 0)
     print(_line(run, outcome), flush=True)
   return failed
 

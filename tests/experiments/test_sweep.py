@@ -54,16 +54,20 @@ def test_one_configuration_is_trained_once(ablation, speech, pretend):
     "def sweep(add):\n  add('default')\n"
     "  add('same', overrides={'penalty.margin': 0.9})\n"
   )
-  sweep.main(arguments(ablation, speech))
+  judged = arguments(ablation, speech, '--judge')
+  sweep.main(judged)
   assert tried == [('default', 0), ('default', 1)]
   with ablation.open('a') as file:
     file.write("  add('later', overrides={'penalty.kind': 'hinge'})\n")
-  sweep.main(arguments(ablation, speech))
+  sweep.main(judged)
   assert len(tried) == 2
   lines = records.read(ablation.parent / 'r')
   assert [line['setting'] for line in lines] \
     == ['default', 'same'] * 2 + ['later'] * 2
   assert lines[0]['digest'] == lines[1]['digest']
+  # What was trained once was read once.
+  reads = (ablation.parent / 'r' / 'reads.jsonl').read_text().splitlines()
+  assert len(reads) == 2
 
 
 def test_list_and_only(ablation, speech, pretend, capsys):
