@@ -166,7 +166,10 @@ def _parts(options) -> int:
   whole = {'wrap': 8, 'saturate': 7}.get(_overflow(options))
   if whole is None:
     return 1
-  return 2 ** min(max(whole - options.get('accumulator_bits', 7), 0), 3)
+  bits = options.get('accumulator_bits', 7)
+  # Counts of ones spread half as far as sums of products.
+  bits += options.get('unit', 'dot') == 'popcount'
+  return 2 ** min(max(whole - bits, 0), 3)
 
 
 def _overflow(options) -> str:
@@ -178,7 +181,8 @@ def _overflow(options) -> str:
 
 def _accumulator(options) -> ml_collections.ConfigDict:
   accumulator = ml_collections.ConfigDict()
-  # Width of the register in bits, and what it does beyond its range.
+  # Width of the register in bits, and what it does beyond its range. Set by the
+  # options, model.parts and the penalty follow; by --config.KEY they do not.
   accumulator.bits = options.get('accumulator_bits', 7)
   accumulator.overflow_mode = options.get('overflow_mode', 'wrap')
   # Lanes summed before each addition (1: per MAC), and what is added.

@@ -1,13 +1,16 @@
-"""Should ranges shrink by measurement, or channels come in by gates?"""
+"""Should ranges shrink by measurement, or channels come in by gates?
 
-BITS = (7, 6)
+Of whole convolutions at 7 bits, of which more sums overflow than by default,
+and of those in parts at 6, which do not learn whole.
+"""
+
+REGISTERS = {7: 'accumulator_bits=7,parts=1', 6: 'accumulator_bits=6'}
 
 
 def sweep(add):
   """Adds the settings: both ways, and neither, at two widths."""
   add('default')
-  for bits in BITS:
-    options = f'accumulator_bits={bits},overflow_mode=wrap'
+  for bits, options in REGISTERS.items():
     add(f'wrap{bits}-neither', options, {'training.gate_share': 0.0})
     add(f'wrap{bits}-gates', options)
     for start in (4.0, 16.0):

@@ -1,7 +1,10 @@
 """What do a learned preload and balanced weights buy, which overflow less?
 
-Each alone, both together and neither; `ablation_parts` asks of shorter sums.
+Each alone, both together and neither, of whole convolutions, of which more sums
+overflow than by default; `ablation_parts` asks of shorter sums.
 """
+
+WHOLE = 'parts=1'
 
 NONE = {
   'model.learn_preload': False, 'optimizer.balance_weights': False,
@@ -18,7 +21,7 @@ def sweep(add):
   everything = dict(NONE)
   for changes in IDEAS.values():
     everything |= changes
-  add('neither', overrides=NONE)
-  add('all', overrides=everything)
+  add('neither', WHOLE, NONE)
+  add('all', WHOLE, everything)
   for name, changes in IDEAS.items():
-    add(f'only_{name}', overrides=NONE | changes)
+    add(f'only_{name}', WHOLE, NONE | changes)

@@ -2,7 +2,8 @@
 
 Our network and our recipe throughout; the rule of binarization is that of a
 paper, see `bnn_jax.models.rules`. 'wrap7' is trained through the overflow of
-its register; 'wrap7_untrained' meets the register only when it is judged.
+its register, its convolutions in parts, 'wrap7_whole' without these;
+'wrap7_untrained' is whole and meets the register only when it is judged.
 """
 
 RULES = (
@@ -18,6 +19,7 @@ def sweep(add):
     add(name, 'variant=binary', {'model.rule': name})
   add('exact', 'variant=binary,accumulator_bits=16')
   add('wrap7', WRAP)
+  add('wrap7_whole', f'{WRAP},parts=1')
   add(
     'wrap7_untrained', f'{WRAP},penalty=none,parts=1',
     {'training.gate_share': 1e9},

@@ -1,11 +1,10 @@
 """How narrow can the register be, and what does each idea buy there?
 
 Widths by modes, each as by default ('ours': convolutions in parts, gates, and a
-penalty where it wraps), and by trainings of whole convolutions that are plain
-(neither penalty nor gates), with the penalty, with gates and with both.
-Settings are named IDEA-MODE and BITS, which `experiments.plot_sweep` reads.
-Beside them stand registers that never overflow, 'exact', the float twin, and
-'exact' with multipliers in its normalization.
+penalty where it wraps), with each of these left out, and plain, with none of
+them. Settings are named IDEA-MODE and BITS, which `experiments.plot_sweep`
+reads. Beside them stand registers that never overflow, 'exact', the float twin,
+and 'exact' with multipliers in its normalization.
 """
 
 REGISTERS = tuple(
@@ -13,12 +12,14 @@ REGISTERS = tuple(
   for mode, widths in (('wrap', (8, 7, 6, 5)), ('saturate', (7, 6, 5, 4)))
   for bits in widths
 )
-# Penalty, and share of the steps over which narrow registers come in.
+AT_ONCE = {'training.gate_share': 0.0}
+# What is changed of the default.
 IDEAS = {
-  'plain': ('none', 0.0),
-  'hinge': ('hinge', 0.0),
-  'gates': ('none', 0.5),
-  'both': ('hinge', 0.5),
+  'ours': ('', {}),
+  'no_parts': (',parts=1', {}),
+  'no_penalty': (',penalty=none', {}),
+  'no_gates': ('', AT_ONCE),
+  'plain': (',parts=1,penalty=none', AT_ONCE),
 }
 
 
@@ -31,9 +32,5 @@ def sweep(add):
   add('real_norm', exact, {'model.norm_variant': 'real'})
   for mode, bits in REGISTERS:
     register = f'accumulator_bits={bits},overflow_mode={mode}'
-    add(f'ours-{mode}{bits}', register)
-    for idea, (penalty, gates) in IDEAS.items():
-      add(
-        f'{idea}-{mode}{bits}', f'{register},penalty={penalty},parts=1',
-        {'training.gate_share': gates},
-      )
+    for idea, (options, overrides) in IDEAS.items():
+      add(f'{idea}-{mode}{bits}', f'{register}{options}', overrides)

@@ -5,11 +5,12 @@
 
 A row is a setting: mean, standard deviation and number of its seeds, and the
 paired difference of its deployed accuracy to a baseline of the same seeds and
-clips, with a 95 % bootstrap interval over speakers and seeds. Several --splits
-count as one. The last training of a setting and seed counts.
+clips, with a 95 % bootstrap interval over speakers and, of several, seeds.
+Several --splits count as one. The last training of a setting and seed counts.
 """
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Sequence
 import os
 import pathlib
@@ -28,6 +29,7 @@ from experiments import records
 
 _HEAD = (
   'setting', 'seeds', 'deployed, %', 'exact, %', 'changed', 'overflow, %',
+  'clips/s',
   'to {baseline}, points', '95 % interval',
 )
 
@@ -43,7 +45,8 @@ def good(
     splits: of those that they were judged by.
 
   Raises:
-    UserError: there are none.
+    UserError: there are none, or seeds of a setting are of different
+      configurations.
   """
   found: dict[str, dict[int, dict[str, Any]]] = {}
   for line in records.read(folder):
@@ -56,7 +59,26 @@ def good(
       f'{folder} holds no result of the ablation {ablation!r} judged by '
       f'{", ".join(splits)}; run its sweep first, or name another --ablation.'
     )
+  for setting, by_seed in found.items():
+    _check_same(folder, setting, by_seed)
   return found
+
+
+def _check_same(folder, setting, lines) -> None:
+  """All seeds are of one configuration, where the lines tell it."""
+  known = {
+    line['experiment']: line for line in lines.values() if 'experiment' in line
+  }
+  if len(known) > 1:
+    one, other, *_ = map(_command, known.values())
+    raise errors.UserError(
+      f'{folder} holds seeds of {setting!r} that are not of one configuration:'
+      f' {one} and {other}; train them in folders of their own.'
+    )
+
+
+def _command(line: dict[str, Any]) -> str:
+  return shlex.join(line['command'])
 
 
 def right(line: dict[str, Any], register: str = 'deployed') -> np.ndarray:
@@ -120,9 +142,18 @@ def row(
       statistics.mean(line['overflow'].values() or [0.0])
       for line in lines.values()
     ),
+    'clips_per_second': _speed(lines.values()),
     **_difference(lines, baseline, folder),
-    'command': shlex.join(next(iter(lines.values()))['command']),
+    'command': _command(next(iter(lines.values()))),
   }
+
+
+def _speed(lines: Iterable[dict[str, Any]]) -> float | None:
+  """Median of training, of the lines that tell it."""
+  speeds = [
+    line['clips_per_second'] for line in lines if 'clips_per_second' in line
+  ]
+  return statistics.median(speeds) if speeds else None
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
@@ -134,12 +165,10 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 def _difference(lines, baseline, folder) -> dict[str, Any]:
   """Mean paired difference and its interval, None where no seed is shared."""
   seeds = sorted(lines.keys() & baseline.keys())
-  if not seeds:
-    return {'difference': None, 'interval': None}
   files = {group[seed]['speakers'] for group in (lines, baseline)
            for seed in seeds}
-  if len(files) > 1:
-    return {'difference': None, 'interval': None}
+  if len(files) != 1:
+    return {'difference': None, 'interval': None, 'paired_seeds': 0}
   differences = np.stack([
     right(lines[seed]).astype(int) - right(baseline[seed]) for seed in seeds
   ])
@@ -148,6 +177,7 @@ def _difference(lines, baseline, folder) -> dict[str, Any]:
     'interval': bootstrap.interval(
       differences, _speakers(folder / files.pop(), lines[seeds[0]])
     ),
+    'paired_seeds': len(seeds),
   }
 
 
@@ -176,10 +206,20 @@ def _cells(row: dict[str, Any]) -> list[str]:
     _percent(row['accuracy_exact'], row['deviation_exact']),
     f'{row["changed_decisions"]:.1f}',
     f'{100 * row["overflow"]:.3f}',
-    '' if row['difference'] is None else f'{100 * row["difference"]:+.2f}',
+    '' if row['clips_per_second'] is None else f'{row["clips_per_second"]:.0f}',
+    _points(row),
     '' if row['interval'] is None
     else ' to '.join(f'{100 * end:+.2f}' for end in row['interval']),
   ]
+
+
+def _points(row: dict[str, Any]) -> str:
+  """The difference, and of how many seeds where not of all."""
+  if row['difference'] is None:
+    return ''
+  paired = row['paired_seeds']
+  seeds = '' if paired == row['seeds'] else f' ({paired} of {row["seeds"]})'
+  return f'{100 * row["difference"]:+.2f}{seeds}'
 
 
 def _percent(mean: float, deviation: float | None) -> str:

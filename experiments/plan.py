@@ -49,6 +49,7 @@ class Run(NamedTuple):
     seed: of the training.
     config: the whole configuration.
     digest: of the configuration but its name and the places of its data.
+    experiment: the same without the seed.
     command: the words of the command that trains and judges it.
     workdir: of that command.
     splits: to judge it by.
@@ -59,6 +60,7 @@ class Run(NamedTuple):
   seed: int
   config: ml_collections.ConfigDict
   digest: str
+  experiment: str
   command: tuple[str, ...]
   workdir: pathlib.Path
   splits: tuple[str, ...]
@@ -176,9 +178,10 @@ def run(
   plain = made.to_dict()
   del plain['name']
   plain['data'] = data_identity.identity(plain['data'])
+  seedless = {key: value for key, value in plain.items() if key != 'seed'}
   return Run(
-    ablation, setting.name, seed, made, digest(plain), tuple(command),
-    workdir, splits,
+    ablation, setting.name, seed, made, digest(plain), digest(seedless),
+    tuple(command), workdir, splits,
   )
 
 

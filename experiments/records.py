@@ -79,8 +79,7 @@ class Book:
     Raises:
       UserError: the disk is full.
     """
-    line = dict(zip(_IDENTITY, (*_key_of(run), list(run.command)), strict=True))
-    line |= outcome
+    line = dict(zip(_IDENTITY, _identity(run), strict=True)) | outcome
     if is_new and run.splits == plan.JUDGED_BY:
       now = datetime.datetime.now().astimezone().isoformat('T', 'seconds')
       _append(self.folder / READS, {
@@ -95,7 +94,8 @@ class Book:
 
 
 # What tells one line from another, and how to have it again.
-_IDENTITY = ('ablation', 'setting', 'seed', 'digest', 'command')
+_KEY = ('ablation', 'setting', 'seed', 'digest')
+_IDENTITY = (*_KEY, 'experiment', 'command')
 
 
 def read(folder: pathlib.Path) -> list[dict[str, Any]]:
@@ -143,11 +143,15 @@ def _speakers(source) -> list[int]:
 
 
 def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:
-  return tuple(line[name] for name in _IDENTITY[:-1])
+  return tuple(line[name] for name in _KEY)
 
 
 def _key_of(run: plan.Run) -> tuple[Any, ...]:
   return run.ablation, run.setting, run.seed, run.digest
+
+
+def _identity(run: plan.Run) -> tuple[Any, ...]:
+  return *_key_of(run), run.experiment, list(run.command)
 
 
 def _append(path: pathlib.Path, line: Mapping[str, Any]) -> None:

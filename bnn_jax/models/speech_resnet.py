@@ -274,6 +274,12 @@ class SpeechResNet(nn.Module):
 
 def _groups(shape: Stem | Stage, bits: jax.Array) -> int:
   """Groups of a convolution that is cut into its parts."""
+  if shape.groups > 1 < shape.parts:
+    raise errors.UserError(
+      f'a convolution of {shape.groups} groups is not cut into {shape.parts} '
+      'parts; choose model.parts=1 (config string parts=1), or g or p of '
+      'model.shape, not both.'
+    )
   groups = shape.groups * shape.parts
   if bits.shape[-1] % groups:
     raise errors.UserError(

@@ -96,6 +96,8 @@ def check_training(config: ml_collections.ConfigDict) -> None:
         raise errors.UserError(f'{key}={value} {valid.remedy}')
   _check_levels(config)
   _check_curriculum(config)
+  _check_gates(config)
+  _check_penalty(config)
   _check_collaboration(config)
   setup.check_name(
     'data.training_split', config.data.training_split, TRAINING_SPLITS
@@ -132,6 +134,33 @@ def _check_curriculum(config: ml_collections.ConfigDict) -> None:
       f'training.range_share={training.range_share} leaves ranges wide while '
       f'training.frozen_share={training.frozen_share} freezes the statistics; '
       f'choose at most {most:g}.'
+    )
+
+
+def _check_gates(config: ml_collections.ConfigDict) -> None:
+  """The same of gates; with a share far beyond 1 none ever closes."""
+  training = config.training
+  most = 1 - training.frozen_share
+  if most < training.gate_share <= 1:
+    raise errors.UserError(
+      f'training.gate_share={training.gate_share} leaves channels exact while '
+      f'training.frozen_share={training.frozen_share} freezes the statistics; '
+      f'choose at most {most:g}.'
+    )
+
+
+def _check_penalty(config: ml_collections.ConfigDict) -> None:
+  """What a penalty is needed for, and what it cannot be for."""
+  if config.model.learn_preload and config.penalty.kind == 'none':
+    raise errors.UserError(
+      'model.learn_preload=True learns nothing with penalty.kind=none, whose '
+      'gradient alone moves a preload; choose a penalty, such as hinge.'
+    )
+  saturates = config.accumulator.overflow_mode == 'saturate'
+  if config.penalty.kind == 'periodic' and saturates:
+    raise errors.UserError(
+      'penalty.kind=periodic is of registers that wrap, and '
+      'accumulator.overflow_mode=saturate does not; choose hinge or variance.'
     )
 
 

@@ -44,6 +44,7 @@ def test_options_of_the_official_data():
   ('accumulator_bits=6,overflow_mode=saturate', 2),
   ('accumulator_bits=6,overflow_mode=exact', 1),
   ('accumulator_bits=6,variant=binary', 1), ('variant=float', 1),
+  ('unit=popcount', 1), ('unit=popcount,accumulator_bits=6', 2),
   ('accumulator_bits=6,parts=3', 3), ('smoke', 1), ('smoke,parts=2', 2),
 ])
 def test_registers_that_overflow_have_short_sums(options, parts):

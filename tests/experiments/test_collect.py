@@ -31,7 +31,8 @@ def line(setting, seed, bits, exact='111111', speakers='s.json', **more):
 @pytest.fixture
 def folder(tmp_path) -> pathlib.Path:
   lines = [
-    line('default', 0, '111000'), line('default', 1, '111100'),
+    line('default', 0, '111000', clips_per_second=12.0),
+    line('default', 1, '111100', clips_per_second=8.0),
     line('best', 0, '111110'), line('best', 1, '000000', error='no', splits={}),
     line('best', 1, '000000'), line('best', 1, '111111'),
     line('other', 7, '110000'), line('moved', 0, '111111', speakers='t.json'),
@@ -75,13 +76,38 @@ def test_table_as_text(folder, capsys):
   assert capsys.readouterr().out == text
   lines = text.splitlines()
   assert len(lines) == 6
-  assert lines[0].count('|') == lines[1].count('|') == lines[2].count('|') == 9
+  assert lines[0].count('|') == lines[1].count('|') == lines[2].count('|') == 10
   assert lines[2] == (
-    '| default | 2 | 58.33 ± 11.79 | 100.00 ± 0.00 | 2.5 | 30.000 | +0.00 | '
-    '+0.00 to +0.00 |'
+    '| default | 2 | 58.33 ± 11.79 | 100.00 ± 0.00 | 2.5 | 30.000 | 10 | '
+    '+0.00 | +0.00 to +0.00 |'
   )
-  assert lines[4] == '| other | 1 | 33.33 | 100.00 | 4.0 | 30.000 |  |  |'
+  assert lines[4] == '| other | 1 | 33.33 | 100.00 | 4.0 | 30.000 |  |  |  |'
   assert len(json.loads((folder / 't.json').read_text())) == 4
+
+
+def test_seeds_that_are_paired(tmp_path):
+  lines = [line('default', 0, '111000')]
+  lines += [line('best', seed, '111100') for seed in (0, 1)]
+  (tmp_path / 'results.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  (tmp_path / 's.json').write_text(json.dumps({'dev': [0, 0, 1, 1, 2, 2]}))
+  rows = collect.table(tmp_path, 'a', ['dev'], 'default')
+  assert [row['paired_seeds'] for row in rows] == [1, 1]
+  last = collect.markdown(rows, 'default').splitlines()[-1]
+  assert '| +16.67 (1 of 2) |' in last
+
+
+def test_seeds_of_two_configurations_are_refused(tmp_path):
+  lines = [
+    line('default', 0, '111000'), line('default', 1, '111000', experiment='x'),
+    line('default', 2, '111000', experiment='x'),
+  ]
+  path = tmp_path / 'results.jsonl'
+  path.write_text('\n'.join(map(json.dumps, lines)))
+  assert len(collect.good(tmp_path, 'a', ['dev'])['default']) == 3
+  lines[0]['experiment'] = 'y'
+  path.write_text('\n'.join(map(json.dumps, lines)))
+  with pytest.raises(errors.UserError, match='not of one configuration'):
+    collect.good(tmp_path, 'a', ['dev'])
 
 
 def test_what_is_not_there(folder):

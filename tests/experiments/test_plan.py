@@ -1,3 +1,4 @@
+import ast
 import pathlib
 import shlex
 
@@ -22,6 +23,23 @@ def written(tmp_path, body):
   path = tmp_path / 'ablation_of.py'
   path.write_text(f'def sweep(add):\n  {body}\n')
   return path
+
+
+def overrides(words):
+  """What words like --config.KEY=VALUE say."""
+  prefix = '--config.'
+  pairs = (
+    word.removeprefix(prefix).split('=', 1)
+    for word in words if word.startswith(prefix)
+  )
+  return {key: _value(text) for key, text in pairs}
+
+
+def _value(text):
+  try:
+    return ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    return text
 
 
 def test_a_run_is_a_setting_with_a_seed(ablation):
@@ -56,9 +74,11 @@ def test_command_makes_the_configuration(path):
     words = [str(word) for word in run.command]
     assert shlex.split(shlex.join(words)) == words
     assert words[:3] == ['python', '-m', 'bnn_jax.main']
-    # Without the overrides, whose parser the next test holds against it.
-    config = command_line.load('main', words[3]).to_dict()
-    assert config['seed'] == run.config.seed
+    config = command_line.load('main', words[3])
+    # As the next test holds against the parser of the command line.
+    with config.unlocked():
+      config.update_from_flattened_dict(overrides(words))
+    assert config.to_dict() == run.config.to_dict()
 
 
 def test_overrides_of_any_type_are_written_for_the_command_line(

@@ -111,9 +111,15 @@ def test_parts_multiply_those_of_the_size():
     tiny.network(parts=0)
 
 
-def test_parts_that_do_not_divide_the_channels_are_refused():
-  model = tiny.network(parts=7)
-  with pytest.raises(errors.UserError, match='channels.*another model.parts'):
+@pytest.mark.parametrize('groups, parts, message', [
+  (1, 5, '24 input channels.*another model.parts'),
+  (2, 3, 'of 2 groups is not cut into 3 parts; choose model.parts=1'),
+])
+def test_impossible_parts_are_refused(groups, parts, message):
+  model = tiny.network().clone(
+    stem=speech_resnet.Stem(8, groups=groups, parts=parts)
+  )
+  with pytest.raises(errors.UserError, match=message):
     jax.eval_shape(
       lambda: model.init(jax.random.key(0), q(), train=False)
     )

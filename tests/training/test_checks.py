@@ -64,6 +64,29 @@ def test_ranges_are_narrow_before_statistics_freeze():
   checks.check_training(config(**late))
 
 
+def test_gates_close_before_statistics_freeze():
+  with pytest.raises(errors.UserError, match='choose at most 0.9'):
+    checks.check_training(config(**{'training.gate_share': 1.0}))
+  for share in (0.9, 1e9):
+    checks.check_training(config(**{'training.gate_share': share}))
+
+
+def test_a_preload_needs_a_penalty():
+  learned = {'model.learn_preload': True}
+  checks.check_training(config(**learned))
+  with pytest.raises(errors.UserError, match='choose a penalty'):
+    checks.check_training(config(**learned, **{'penalty.kind': 'none'}))
+
+
+def test_a_clamp_has_no_periods():
+  periodic = {'penalty.kind': 'periodic'}
+  checks.check_training(config(**periodic))
+  with pytest.raises(errors.UserError, match='choose hinge or variance'):
+    checks.check_training(
+      config(**periodic, **{'accumulator.overflow_mode': 'saturate'})
+    )
+
+
 @pytest.mark.parametrize('weight', collaboration.WEIGHTS)
 def test_an_exact_branch_needs_registers_that_overflow(weight):
   changed = config()
